@@ -1,0 +1,1 @@
+"""Nightcap: bulk image captioning with exact image tokens. Nothing but these names is public."""

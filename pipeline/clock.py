@@ -1,0 +1,40 @@
+"""Time as a parameter. Floor 0: everything timed takes a Clock, so that no test waits for real time to pass."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What timed code may know about time."""
+
+    def time(self) -> float:
+        """Seconds since the Unix epoch; may jump. For time stamps only."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back. For durations and limits."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def utc(seconds: float) -> datetime:
+    """`Clock.time()` as an aware UTC datetime."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,210 @@
+"""The messages that travel between the stages. Floor 0: plain values, imports nothing of ours.
+
+    SourceImage -> (Probe) -> Prepared -> Request -> Reply | Failure -> Record
+
+All are frozen and slotted. An image that fails is a value (`Failure`) that ends as a row, never an exception.
+Sizes are pixels as (width, height) as a person sees the picture, after EXIF rotation; `bytes` are lengths.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal
+
+Status = Literal["captioned", "truncated", "filtered", "refused", "failed"]
+Mode = Literal["live", "batch", "reused"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceImage:
+    """One image as a listing names it; nothing of it has been read."""
+
+    key: str
+    """Stable id within its source: relative path, blob name, listing id. Valid Unicode, `/` between folders."""
+    uri: str
+    """Where to read it, without any secret. A local file is a percent-encoded `file://` URI."""
+    version: str
+    """Changes when the content does: an etag, or `size-mtime_ns`."""
+    bytes: int | None = None
+    """Length as listed, where the listing says it."""
+    metadata: Mapping[str, str] | None = None
+    """Further columns of a listing file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What an image's header says. Nothing was decoded."""
+
+    format: str
+    """`jpeg`, `png`, `webp`, `gif`, `bmp`, `tiff`, `heic`, `avif`: lower case."""
+    width: int
+    height: int
+    orientation: int = 1
+    """EXIF orientation 1..8; 5 to 8 mean that the stored sides are swapped."""
+    frames: int = 1
+    """More than one: animated (or a multi-page TIFF); the first frame is what is captioned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image made ready to send."""
+
+    probe: Probe
+    content_hash: str
+    """Of the original bytes, `algorithm:hex`."""
+    original_bytes: int
+    format: str
+    width: int
+    height: int
+    data: bytes
+    """The encoded image that is sent; the original's own bytes when it was passed through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was, or will be, sent of an image."""
+
+    format: str
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question about one image, ready to send."""
+
+    image: SourceImage
+    probe: Probe
+    content_hash: str
+    original_bytes: int
+    sent: Sent
+    body: bytes
+    """What the provider takes: a JSON document for an HTTP endpoint, the encoded image for the built-in describer."""
+    predicted_image_tokens: int | None
+    """None: the model's rule is unknown. Never 0 for unknown."""
+    predicted_prompt_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the server counted them; None where it did not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilterResult:
+    """One category of a content filter's verdict."""
+
+    category: str
+    severity: str | None
+    filtered: bool
+    where: Literal["prompt", "completion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """A span of the caption and where it lies in the picture (Azure enhancement)."""
+
+    text: str
+    offset: int
+    """Unicode code points into the caption."""
+    length: int
+    polygon: tuple[tuple[float, float], ...]
+    """(x, y) corners as fractions 0..1 of the picture's sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's answer, as read from the wire. A refusal and a cut-off answer are replies too: they were paid for."""
+
+    caption: str
+    usage: Usage
+    finish_reason: str | None = None
+    refusal: str | None = None
+    """The server's own refusal text (`message.refusal`), when it sent one instead of an answer."""
+    model_returned: str | None = None
+    request_id: str | None = None
+    content_filter: tuple[FilterResult, ...] = ()
+    grounding: tuple[Grounding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an image has no answer. `reason` is a stable code, `message` one sentence without secrets."""
+
+    reason: str
+    message: str
+    status: Status = "failed"
+    http_status: int | None = None
+    code: str | None = None
+    """The server's own error code, lower case."""
+    param: str | None = None
+    """The request parameter that the server blames."""
+    retry_after: float | None = None
+    """Seconds that the server asked us to wait."""
+    usage: Usage = Usage()
+    """Of an answer that was paid for although it is useless."""
+    finish_reason: str | None = None
+    model_returned: str | None = None
+    request_id: str | None = None
+    content_filter: tuple[FilterResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of the output: exactly one per listed image, whatever happened to it.
+
+    Field names, order and meaning are the columns of schema version 1; `store.schema` gives their Arrow types.
+    """
+
+    key: str
+    uri: str
+    source_version: str
+    status: Status
+    request_hash: str
+    run_id: str
+    provider: str
+    model: str
+    content_hash: str | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    bytes: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    caption: str | None = None
+    fields: Mapping[str, object] | None = None
+    model_returned: str | None = None
+    deployment: str | None = None
+    mode: Mode = "live"
+    detail: str | None = None
+    sent_width: int | None = None
+    sent_height: int | None = None
+    sent_bytes: int | None = None
+    sent_format: str | None = None
+    predicted_prompt_tokens: int | None = None
+    predicted_image_tokens: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    price_date: date | None = None
+    finish_reason: str | None = None
+    content_filter: tuple[FilterResult, ...] = ()
+    grounding: tuple[Grounding, ...] = ()
+    attempts: int = 0
+    latency_ms: int | None = None
+    queue_ms: int | None = None
+    request_id: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    metadata: Mapping[str, str] | None = None
