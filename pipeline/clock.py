@@ -2,8 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
+
+
+class Timer(Protocol):
+    """A call that was put off."""
+
+    def cancel(self) -> None: ...
 
 
 class Clock(Protocol):
@@ -21,6 +28,10 @@ class Clock(Protocol):
         """Let `seconds` pass."""
         ...
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback` on the running loop after `seconds`, unless cancelled before."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -33,6 +44,9 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 def utc(seconds: float) -> datetime:

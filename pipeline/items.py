@@ -1,6 +1,6 @@
 """The messages that travel between the stages. Floor 0: plain values, imports nothing of ours.
 
-    SourceImage -> (Probe) -> Prepared -> Request -> Reply | Failure -> Record
+    SourceImage -> (Probe) -> Prepared -> Request -> Answer(Reply | Failure) -> Record
 
 All are frozen and slotted. An image that fails is a value (`Failure`) that ends as a row, never an exception.
 Sizes are pixels as (width, height) as a person sees the picture, after EXIF rotation; `bytes` are lengths.
@@ -155,6 +155,21 @@ class Failure:
     model_returned: str | None = None
     request_id: str | None = None
     content_filter: tuple[FilterResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How asking ended, and what it took."""
+
+    outcome: Reply | Failure
+    attempts: int
+    """Requests sent for this image."""
+    latency_ms: int
+    """Of the last one, from sending to the last byte."""
+    queue_ms: int
+    """What the last one waited for its turn."""
+    started_at: datetime
+    finished_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
