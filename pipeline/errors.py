@@ -49,6 +49,8 @@ class RunError(NightcapError):
     """Trouble that stops the whole run; what was answered before is recorded."""
 
     exit_code = 3
+    summary: object = None
+    """The `Summary` of what was done before the trouble, once the run has ended."""
 
 
 class ImageError(NightcapError):

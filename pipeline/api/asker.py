@@ -1,4 +1,4 @@
-"""One image, asked until there is an answer or a decision: throttle, client, reply reading and retry rule put together."""
+"""One image, asked until there is an answer or a decision: throttle, client, reply reading and retry rule together."""
 
 import random
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 Wire forms: OpenAI `POST {base}/chat/completions`; Azure, header `api-key`, either dated
 `POST {endpoint}/openai/deployments/{D}/chat/completions?api-version=V` or undated
-`POST {endpoint}/openai/v1/chat/completions` with the deployment's name as `model` (Azure OpenAI quickstart 2025-02; api-version life cycle 2025-08).
+`POST {endpoint}/openai/v1/chat/completions` with the deployment's name as `model` (quickstart 2025-02, api-version life cycle 2025-08).
 """
 
 from collections.abc import Mapping

@@ -17,6 +17,10 @@ class ModelOptions:
     detail: str = "high"
     max_tokens: int = 300
     """Upper bound of an answer, in tokens; reasoning models spend their reasoning from it too."""
+    image_policy: str = "optimal"
+    """How images are shrunk for this model: optimal, economy, budget:N or original."""
+    max_shrink: float = 0.25
+    """What `economy` may take off a side, as a fraction."""
     azure_model: str | None = None
     """The model behind an Azure deployment, for its token rule and price."""
     base_url: str | None = None

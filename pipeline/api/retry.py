@@ -57,16 +57,20 @@ def decide(failure: Failure, attempt: int, elapsed: float, limits: LimitOptions,
         case "unreachable" if elapsed >= limits.patience_seconds:
             return Stop(f"The endpoint could not be reached for {elapsed:.0f} s: {failure.message}")
         case "unreachable" | "rate_limited":
-            return Wait(_wait_seconds(hint, min(attempt, 4), rng))
+            # Without a hint, wait about as long again as it has lasted.
+            return Wait(_after_hint(hint, rng) if hint is not None else rng.uniform(0.5, 1.0) * min(max(elapsed, 1.0), 30.0))
         case "timeout" | "server_error" if attempt < limits.max_attempts:
-            return Wait(_wait_seconds(hint, attempt, rng))
+            return Wait(_after_hint(hint, rng) if hint is not None else _backoff(attempt, rng))
     if "max_completion_tokens" in failure.message and attempt == 1:
         return RenameMaxTokens()
     return GiveUp()
 
 
-def _wait_seconds(hint: float | None, attempt: int, rng: random.Random) -> float:
-    """The server's hint plus a little jitter, or exponential backoff with full jitter."""
-    if hint is not None:
-        return hint + rng.uniform(0, min(1.0, 0.1 * hint + 0.05))
+def _after_hint(hint: float, rng: random.Random) -> float:
+    """The server's wish, and a little more so that not everybody comes back in the same moment."""
+    return hint + rng.uniform(0, min(1.0, 0.05 + 0.1 * hint))
+
+
+def _backoff(attempt: int, rng: random.Random) -> float:
+    """Exponential with full jitter."""
     return rng.uniform(0, min(CAP_SECONDS, BASE_SECONDS * 2**attempt))

@@ -1,0 +1,89 @@
+"""A bounded queue between two stages that can be closed. (Queue.shutdown comes with Python 3.13.)
+
+A channel is opened for a number of senders and ends for its receivers when the last sender has left and it is empty.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Channel(Generic[T]):
+    """FIFO, `capacity` items at most; one event loop, any number of senders and receivers."""
+
+    def __init__(self, name: str, capacity: int, senders: int) -> None:
+        self.name = name
+        self.capacity = capacity
+        self._senders = senders
+        self._items: deque[T] = deque()
+        self._getters: deque[asyncio.Future[None]] = deque()
+        self._putters: deque[asyncio.Future[None]] = deque()
+
+    def __repr__(self) -> str:
+        return f"Channel({self.name}: {len(self._items)}/{self.capacity}, {self._senders} senders)"
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Marks one sender's life; the channel closes when the last one leaves."""
+        try:
+            yield
+        finally:
+            self._senders -= 1
+            if self._senders == 0:
+                self._wake_all(self._getters)
+
+    async def put(self, item: T) -> None:
+        """Append `item`; waits while the channel is full."""
+        while len(self._items) >= self.capacity:
+            await self._wait(self._putters)
+        self._items.append(item)
+        self._wake(self._getters)
+
+    async def get(self, at_most: int = 1) -> list[T]:
+        """What is there, at least one and `at_most` items; waits while there is none. Empty: the channel has ended."""
+        while not self._items:
+            if self._senders == 0:
+                return []
+            await self._wait(self._getters)
+        return self.get_nowait(at_most)
+
+    def get_nowait(self, at_most: int) -> list[T]:
+        """What is there, `at_most` items, perhaps none."""
+        taken = [self._items.popleft() for _ in range(min(at_most, len(self._items)))]
+        for _ in taken:
+            self._wake(self._putters)
+        if self._items:
+            self._wake(self._getters)
+        return taken
+
+    async def _wait(self, waiters: deque[asyncio.Future[None]]) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self._wake(waiters)  # pass the wake-up on, it was meant for somebody who can use it
+            elif future in waiters:
+                waiters.remove(future)
+            raise
+
+    @staticmethod
+    def _wake(waiters: deque[asyncio.Future[None]]) -> None:
+        while waiters:
+            future = waiters.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+
+    @classmethod
+    def _wake_all(cls, waiters: deque[asyncio.Future[None]]) -> None:
+        while waiters:
+            cls._wake(waiters)

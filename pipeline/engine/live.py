@@ -1,0 +1,228 @@
+"""The composition root of a live run: opens what is needed, runs the stages in one TaskGroup, closes everything.
+
+Resources are opened outside the group, so that they outlive its cancelled tasks and what was received is recorded.
+"""
+
+import asyncio
+import functools
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipeline.api.endpoint import split_name
+from pipeline.api.options import ModelOptions
+from pipeline.clock import Clock, utc
+from pipeline.engine.byte_budget import ByteBudget
+from pipeline.engine.channel import Channel
+from pipeline.engine.plan import Plan
+from pipeline.engine.preparer import Preparer
+from pipeline.engine.providers import Provider, open_provider
+from pipeline.engine.record import RowContext
+from pipeline.engine.stages import Line, Store, account, ask_images, list_images, prepare_images, record_images
+from pipeline.engine.stats import RunStats, Summary
+from pipeline.engine.stop import Stop, signals_request
+from pipeline.errors import RunError
+from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
+from pipeline.sources import Source, open_source
+from pipeline.store import open_store
+
+OBSERVE_SECONDS = 0.25
+
+Observer = Callable[[RunStats], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Threads by what they do; `disk` and `lister` are single, so that their owners need no lock."""
+
+    images: Executor
+    disk: Executor
+    lister: Executor
+    image_workers: int
+
+
+async def run_live(plan: Plan, clock: Clock, environ: Mapping[str, str], observer: Observer | None = None) -> Summary:
+    """Caption what is listed and not finished.
+
+    Raises UserError before anything is spent, and RunError, carrying the summary, for trouble later.
+    """
+    run_id = new_run_id(clock)
+    model = find_model(catalogue_name(plan.model))
+    source = open_source(plan.source)
+    stats, stop = RunStats(), Stop()
+    begun = clock.monotonic()
+    with open_pools() as pools:
+        opening = open_provider(
+            plan.model, plan.limits, model, pools.images, pools.image_workers, environ, clock, stats.add_retry
+        )
+        async with opening as provider, _open_store(plan, run_id, clock, pools.disk) as store:
+            stop.on_request(provider.stop)
+            with signals_request(stop), _observing(observer, stats):
+                await _run_stages(plan, run_id, model, source, provider, store, pools, stats, stop)
+            message = str(stop.error) if stop.error else None
+            seconds = clock.monotonic() - begun
+            summary = Summary(run_id, plan.out, plan.model.name, seconds, stats, stop.reason, message)
+            await on(pools.disk, store.write_run, summary.to_dict())
+    if stop.error:
+        stop.error.summary = summary
+        raise stop.error
+    return summary
+
+
+async def _run_stages(
+    plan: Plan,
+    run_id: str,
+    model: Model,
+    source: Source,
+    provider: Provider,
+    store: Store,
+    pools: Pools,
+    stats: RunStats,
+    stop: Stop,
+) -> None:
+    """The one TaskGroup. However it ends, what was answered is recorded."""
+    askers, preparers = provider.concurrency, pools.image_workers
+    line = Line(
+        todo=Channel("todo", capacity=512, senders=1),
+        ready=Channel("ready", capacity=max(2 * askers, 64), senders=preparers),
+        done=Channel("done", capacity=max(4 * askers, 256), senders=preparers + askers),
+        in_flight=ByteBudget(plan.run.max_bytes_in_flight),
+        stats=stats,
+        stop=stop,
+    )
+    context = row_context(plan, run_id, model, provider)
+    preparer = build_preparer(plan, model, source, provider)
+    loops: dict[str, Coroutine[None, None, None]] = {
+        "list": list_images(line, source.list(), store, pools.lister, plan.run.limit),
+        "record": record_images(line, store, context, pools.disk),
+        **{f"prepare-{n}": prepare_images(line, preparer, pools.images) for n in range(preparers)},
+        **{f"ask-{n}": ask_images(line, provider) for n in range(askers)},
+    }
+    try:
+        await _run_group(loops)
+    except RunError as error:
+        stop.fail(error)
+    except asyncio.CancelledError:
+        if not stop.abandoned:
+            raise
+    finally:
+        if received := line.done.get_nowait(len(line.done)):
+            await on(pools.disk, store.append, account(line, received, context))
+
+
+async def _run_group(loops: Mapping[str, Coroutine[None, None, None]]) -> None:
+    """Run all to their end. A RunError in one cancels the others and comes out alone; anything else is a bug."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for name, loop in loops.items():
+                group.create_task(loop, name=name)
+    except* RunError as errors:
+        raise next(leaves(errors)) from None
+
+
+def leaves(errors: BaseExceptionGroup[RunError]) -> Iterator[RunError]:
+    """The exceptions of a group, however nested."""
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
+
+
+def catalogue_name(options: ModelOptions) -> str:
+    """The name under which the catalogue knows the model: behind an Azure deployment, the one that the user told us."""
+    return f"azure:{options.azure_model}" if options.azure_model else options.name
+
+
+def row_context(plan: Plan, run_id: str, model: Model, provider: Provider) -> RowContext:
+    """What all rows share."""
+    asked = plan.model.azure_model or split_name(plan.model.name)[1]
+    price_on = functools.lru_cache(maxsize=4)(functools.partial(find_price, model))
+    return RowContext(run_id, plan.request_hash, provider.name, asked, provider.deployment, plan.model.detail, price_on)
+
+
+def build_preparer(plan: Plan, model: Model, source: Source, provider: Provider) -> Preparer:
+    """The worker's function, with the model's rules bound to it."""
+    options = plan.model
+    return Preparer(
+        source,
+        plan.image,
+        functools.partial(
+            _fit, model, detail=options.detail, policy=options.image_policy, max_shrink=options.max_shrink
+        ),
+        provider.encode,
+        functools.partial(model.image_tokens, detail=options.detail),
+        lambda tokens: prompt_tokens(model, options.system, options.prompt, (tokens,)),
+    )
+
+
+def _fit(model: Model, width: int, height: int, *, detail: str, policy: str, max_shrink: float) -> tuple[int, int]:
+    return best_dimensions(model, width, height, detail, policy, max_shrink)
+
+
+def new_run_id(clock: Clock) -> str:
+    """Sorts by time; unique without asking anybody."""
+    return f"{utc(clock.time()):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; a container's quota is not the machine's count."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def open_pools() -> Iterator[Pools]:
+    """Threads for a run. They cannot be cancelled, so their jobs are short and closing waits for those begun."""
+    cores = usable_cores()
+    with (
+        ThreadPoolExecutor(cores, "image") as images,
+        ThreadPoolExecutor(1, "disk") as disk,
+        ThreadPoolExecutor(1, "list") as lister,
+    ):
+        try:
+            yield Pools(images, disk, lister, cores)
+        finally:
+            images.shutdown(wait=False, cancel_futures=True)
+
+
+async def on(pool: Executor, work: Callable[..., T], *arguments: object) -> T:
+    """Run blocking `work` in `pool`. Cancelling the caller never cancels the work: a row taken is a row written."""
+    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(pool, work, *arguments))
+
+
+@asynccontextmanager
+async def _open_store(plan: Plan, run_id: str, clock: Clock, disk: Executor) -> AsyncIterator[Store]:
+    store = await on(disk, open_store, plan.out, plan.store, clock, run_id, plan.request_hash)
+    try:
+        await on(disk, store.write_job, plan.document)
+        yield store
+    finally:
+        await on(disk, store.close)
+
+
+@contextmanager
+def _observing(observer: Observer | None, stats: RunStats) -> Iterator[None]:
+    """Show `stats` to `observer` now and then, and once at the end."""
+    if observer is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def tick() -> None:
+        nonlocal timer
+        observer(stats)
+        timer = loop.call_later(OBSERVE_SECONDS, tick)
+
+    timer = loop.call_later(0, tick)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        observer(stats)

@@ -1,0 +1,37 @@
+"""What a run needs to know, as plain values: the sum of the rooms' options. `job` builds it; the engine never sees a Job."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.images import ImageOptions
+from pipeline.sources import SourceOptions
+from pipeline.store import StoreOptions
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What this run shall do; none of it changes an answer."""
+
+    limit: int | None = None
+    """Ask for at most so many images, then stop (exit 4)."""
+    dry_run: bool = False
+    """List, read and shrink, but ask nothing and write nothing."""
+    max_bytes_in_flight: int = 256 * 1024 * 1024
+    """Request bodies in memory at once, from ready until recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything of one run."""
+
+    source: SourceOptions
+    image: ImageOptions
+    model: ModelOptions
+    limits: LimitOptions
+    store: StoreOptions
+    run: RunOptions
+    out: str
+    request_hash: str
+    document: Mapping[str, object]
+    """The job as it is written to `_nightcap/job.json`; holds no secret."""

@@ -1,0 +1,76 @@
+"""From a listed image to a request, in one thread hop: read, probe, hash, choose dimensions, shrink, encode, splice."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from pipeline.engine.record import Unprepared
+from pipeline.errors import ImageError
+from pipeline.images import ImageOptions, hash_bytes, prepare, probe
+from pipeline.items import Failure, Prepared, Request, Sent, SourceImage
+from pipeline.sources import Source
+
+log = logging.getLogger(__name__)
+
+Fit = Callable[[int, int], tuple[int, int]]
+
+
+class Preparer:
+    """Called from several worker threads at once; holds nothing that changes."""
+
+    def __init__(
+        self,
+        source: Source,
+        options: ImageOptions,
+        fit: Fit,
+        encode: Callable[[Prepared], bytes],
+        image_tokens: Callable[[int, int], int | None],
+        prompt_tokens: Callable[[int], int | None],
+    ) -> None:
+        self._source = source
+        self._options = options
+        self._fit = fit
+        self._encode = encode
+        self._image_tokens = image_tokens
+        self._prompt_tokens = prompt_tokens
+
+    def __call__(self, images: Sequence[SourceImage]) -> list[Request | Unprepared]:
+        """One result for each image, in order. Several small ones share a hop: it costs as much as preparing one."""
+        return [self._prepare(image) for image in images]
+
+    def _prepare(self, image: SourceImage) -> Request | Unprepared:
+        data: bytes | None = None
+        try:
+            data = self._source.read(image)
+            return self._request(image, prepare(data, self._fit, self._options))
+        except ImageError as error:
+            failure = Failure(error.reason, str(error))
+        except MemoryError:
+            failure = Failure("too_large", "Decoding the image needs more memory than there is.")
+        except Exception as error:  # a bug in a decoder must cost one row, not the night
+            log.exception("Unexpected trouble with %s", image.key)
+            failure = Failure("undecodable", f"Unexpected trouble: {type(error).__name__}: {error}")
+        return _unprepared(image, failure, data)
+
+    def _request(self, image: SourceImage, prepared: Prepared) -> Request:
+        image_tokens = self._image_tokens(prepared.width, prepared.height)
+        return Request(
+            image=image,
+            probe=prepared.probe,
+            content_hash=prepared.content_hash,
+            original_bytes=prepared.original_bytes,
+            sent=Sent(prepared.format, prepared.width, prepared.height, len(prepared.data)),
+            body=self._encode(prepared),
+            predicted_image_tokens=image_tokens,
+            predicted_prompt_tokens=None if image_tokens is None else self._prompt_tokens(image_tokens),
+        )
+
+
+def _unprepared(image: SourceImage, failure: Failure, data: bytes | None) -> Unprepared:
+    """Keep what the bytes still say: a row with size and hash tells a changed file from the same broken one."""
+    if data is None:
+        return Unprepared(image, failure)
+    try:
+        header = probe(data)
+    except Exception:  # the header may be what is broken
+        header = None
+    return Unprepared(image, failure, header, hash_bytes(data), len(data))

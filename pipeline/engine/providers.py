@@ -1,0 +1,134 @@
+"""Who answers: an HTTP endpoint or the built-in describer, behind one face. The only place that tells them apart."""
+
+import asyncio
+import functools
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from pipeline.api.asker import Asker
+from pipeline.api.client import Client
+from pipeline.api.endpoint import resolve_endpoint
+from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.api.payload import build_template
+from pipeline.api.throttle import Throttle
+from pipeline.clock import Clock, utc
+from pipeline.errors import ImageError
+from pipeline.items import Answer, Failure, Prepared, Reply, Request
+from pipeline.models import Model
+
+
+class Provider(Protocol):
+    """What the stages ask."""
+
+    name: str
+    deployment: str | None
+    concurrency: int
+
+    def encode(self, prepared: Prepared) -> bytes:
+        """The body for an image. Runs in a worker thread."""
+        ...
+
+    async def ask(self, request: Request) -> Answer:
+        """Raises RunError for trouble of the whole run, ThrottleClosed when stopped before the request left."""
+        ...
+
+    def stop(self) -> None:
+        """Send nothing new."""
+        ...
+
+
+@asynccontextmanager
+async def open_provider(
+    options: ModelOptions,
+    limits: LimitOptions,
+    model: Model,
+    workers: Executor,
+    worker_count: int,
+    environ: Mapping[str, str],
+    clock: Clock,
+    on_retry: Callable[[Failure], None],
+) -> AsyncIterator[Provider]:
+    """The provider that `options.name` names; UserError when a credential or an extra is missing."""
+    if model.provider == "builtin":
+        from pipeline.builtin import load_describer
+
+        describer = await asyncio.get_running_loop().run_in_executor(workers, load_describer)
+        yield BuiltinProvider(describer.describe_image, workers, worker_count, clock)
+        return
+    endpoint = resolve_endpoint(options, environ)
+    template = build_template(options, endpoint.body_model, model.max_tokens_parameter)
+    throttle = Throttle(limits, clock)
+    async with Client(endpoint, limits.timeout_seconds) as client:
+        asker = Asker(client, throttle, limits, options.max_tokens, clock, random.Random(), on_retry)
+        yield ApiProvider(
+            endpoint.provider, endpoint.deployment, limits.concurrency, asker, throttle,
+            lambda prepared: template.render(prepared.format, prepared.data),
+        )  # fmt: skip
+
+
+class ApiProvider:
+    """A chat-completions endpoint."""
+
+    def __init__(
+        self,
+        name: str,
+        deployment: str | None,
+        concurrency: int,
+        asker: Asker,
+        throttle: Throttle,
+        encode: Callable[[Prepared], bytes],
+    ) -> None:
+        self.name = name
+        self.deployment = deployment
+        self.concurrency = concurrency
+        self._asker = asker
+        self._throttle = throttle
+        self._encode = encode
+
+    def encode(self, prepared: Prepared) -> bytes:
+        return self._encode(prepared)
+
+    async def ask(self, request: Request) -> Answer:
+        return await self._asker.ask(request)
+
+    def stop(self) -> None:
+        self._throttle.close()
+
+
+class BuiltinProvider:
+    """The offline describer: CPU work, so it runs in the worker threads, one image each."""
+
+    name = "builtin"
+    deployment = None
+
+    def __init__(self, describe: Callable[[bytes], Reply], workers: Executor, worker_count: int, clock: Clock) -> None:
+        self.concurrency = worker_count
+        self._describe = describe
+        self._workers = workers
+        self._clock = clock
+
+    def encode(self, prepared: Prepared) -> bytes:
+        return prepared.data
+
+    async def ask(self, request: Request) -> Answer:
+        queued = self._clock.monotonic()
+        started, work = self._clock.time(), functools.partial(self._timed, request.body)
+        outcome, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, work)
+        waited = self._clock.monotonic() - queued - seconds
+        return Answer(
+            outcome, 1, round(seconds * 1000), round(max(waited, 0) * 1000), utc(started), utc(self._clock.time())
+        )
+
+    def stop(self) -> None:
+        """Nothing waits here: what the threads have begun they finish."""
+
+    def _timed(self, data: bytes) -> tuple[Reply | Failure, float]:
+        begun = self._clock.monotonic()
+        try:
+            outcome: Reply | Failure = self._describe(data)
+        except ImageError as error:
+            outcome = Failure(error.reason, str(error))
+        return outcome, self._clock.monotonic() - begun

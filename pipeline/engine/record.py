@@ -1,0 +1,147 @@
+"""What happened to an image -> its row. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Protocol
+
+from pipeline.items import Answer, Failure, Probe, Record, Reply, Request, SourceImage, Status, Usage
+
+
+class Price(Protocol):
+    """What the models room knows of a price."""
+
+    @property
+    def price_date(self) -> date | None: ...
+
+    def cost(self, usage: Usage) -> Decimal | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An image that went to the model."""
+
+    request: Request
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Unprepared:
+    """An image that could not be made ready; with what is known of it all the same."""
+
+    image: SourceImage
+    failure: Failure
+    probe: Probe | None = None
+    content_hash: str | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowContext:
+    """What all rows of a run share."""
+
+    run_id: str
+    request_hash: str
+    provider: str
+    model: str
+    deployment: str | None
+    detail: str
+    price_on: Callable[[date], Price | None]
+
+
+def to_record(outcome: Asked | Unprepared, run: RowContext) -> Record:
+    """The row of one image."""
+    return _unprepared_row(outcome, run) if isinstance(outcome, Unprepared) else _asked_row(outcome, run)
+
+
+def judge(outcome: Reply | Failure) -> tuple[Status, str | None, str | None]:
+    """(status, reason, message) of an answer. A refusal, an empty or a cut-off answer is not a caption."""
+    if isinstance(outcome, Failure):
+        return outcome.status, outcome.reason, outcome.message
+    if outcome.refusal and not outcome.caption:
+        return "refused", "refused", outcome.refusal
+    if outcome.finish_reason == "length":
+        if not outcome.caption:
+            message = "The model used up max_tokens without an answer (reasoning counts); raise --max-tokens."
+            return "failed", "empty_reply", message
+        return "truncated", "truncated", "The answer was cut off at max_tokens."
+    if not outcome.caption:
+        return "failed", "empty_reply", "The model answered with nothing."
+    return "captioned", None, None
+
+
+def _unprepared_row(outcome: Unprepared, run: RowContext) -> Record:
+    image, probe, failure = outcome.image, outcome.probe, outcome.failure
+    return Record(
+        key=image.key,
+        uri=image.uri,
+        source_version=image.version,
+        status=failure.status,
+        reason=failure.reason,
+        message=failure.message,
+        request_hash=run.request_hash,
+        run_id=run.run_id,
+        provider=run.provider,
+        model=run.model,
+        deployment=run.deployment,
+        detail=run.detail,
+        content_hash=outcome.content_hash,
+        width=probe.width if probe else None,
+        height=probe.height if probe else None,
+        format=probe.format if probe else None,
+        bytes=outcome.bytes if outcome.bytes is not None else image.bytes,
+        metadata=image.metadata,
+    )
+
+
+def _asked_row(outcome: Asked, run: RowContext) -> Record:
+    request, answer, result = outcome.request, outcome.answer, outcome.answer.outcome
+    image, probe, sent, usage = request.image, request.probe, request.sent, result.usage
+    status, reason, message = judge(result)
+    price = run.price_on(answer.finished_at.date())
+    cost = price.cost(usage) if price else None
+    return Record(
+        key=image.key,
+        uri=image.uri,
+        source_version=image.version,
+        content_hash=request.content_hash,
+        width=probe.width,
+        height=probe.height,
+        format=probe.format,
+        bytes=request.original_bytes,
+        status=status,
+        reason=reason,
+        message=message,
+        caption=result.caption if isinstance(result, Reply) and status in ("captioned", "truncated") else None,
+        provider=run.provider,
+        model=run.model,
+        model_returned=result.model_returned,
+        deployment=run.deployment,
+        detail=run.detail,
+        sent_width=sent.width,
+        sent_height=sent.height,
+        sent_bytes=sent.bytes,
+        sent_format=sent.format,
+        predicted_prompt_tokens=request.predicted_prompt_tokens,
+        predicted_image_tokens=request.predicted_image_tokens,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        total_tokens=usage.total_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cost_usd=cost,
+        price_date=price.price_date if price and cost is not None else None,
+        finish_reason=result.finish_reason,
+        content_filter=result.content_filter,
+        grounding=result.grounding if isinstance(result, Reply) else (),
+        attempts=answer.attempts,
+        latency_ms=answer.latency_ms,
+        queue_ms=answer.queue_ms,
+        request_id=result.request_id,
+        request_hash=run.request_hash,
+        run_id=run.run_id,
+        started_at=answer.started_at,
+        finished_at=answer.finished_at,
+        metadata=image.metadata,
+    )

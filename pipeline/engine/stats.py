@@ -1,0 +1,100 @@
+"""The counters of a run, and the summary they end as. Plain numbers: drawing them is somebody else's business."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+
+from pipeline.engine.stop import StopReason
+from pipeline.items import Failure, Record
+
+EXIT_CODES: dict[StopReason, int] = {"interrupted": 130, "terminated": 143, "limit": 4, "trouble": 3}
+
+
+@dataclass(slots=True)
+class RunStats:
+    """Counters of a run going on; the engine's loop alone writes them."""
+
+    listed: int = 0
+    skipped: int = 0
+    """Finished by an earlier run."""
+    skipped_without_caption: int = 0
+    """Of these, rows whose failure is the image's own and waits for a changed file or `nightcap retry`."""
+    listing_done: bool = False
+    ready: int = 0
+    """Prepared, asked or waiting to be."""
+    original_bytes: int = 0
+    sent_bytes: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    retries: Counter[str] = field(default_factory=Counter)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    predicted_prompt_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    unpriced: int = 0
+    """Answered rows whose price is unknown."""
+    examples: dict[str, str] = field(default_factory=dict)
+    """One key for each reason."""
+
+    @property
+    def recorded(self) -> int:
+        """Rows written by this run."""
+        return self.statuses.total()
+
+    @property
+    def captioned(self) -> int:
+        """Rows with a whole caption."""
+        return self.statuses["captioned"]
+
+    @property
+    def todo(self) -> int:
+        """Listed images that an earlier run had not finished."""
+        return self.listed - self.skipped
+
+    def add_retry(self, failure: Failure) -> None:
+        self.retries[failure.reason] += 1
+
+    def add_record(self, record: Record) -> None:
+        self.statuses[record.status] += 1
+        if record.reason:
+            self.reasons[record.reason] += 1
+            self.examples.setdefault(record.reason, record.key)
+        self.prompt_tokens += record.prompt_tokens or 0
+        self.completion_tokens += record.completion_tokens or 0
+        self.cached_tokens += record.cached_tokens or 0
+        self.predicted_prompt_tokens += record.predicted_prompt_tokens or 0
+        if record.cost_usd is not None:
+            self.cost_usd += record.cost_usd
+        elif record.attempts and record.status != "failed":
+            self.unpriced += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did, for people, `--json`, `_nightcap/runs/RUN.json` and callers of `pipeline.run`."""
+
+    run_id: str
+    out: str
+    model: str
+    seconds: float
+    stats: RunStats
+    stopped: StopReason | None = None
+    """Why the run ended before the listing did."""
+    message: str | None = None
+    """The trouble that stopped it, in one sentence."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 every image captioned, 1 some without, 3 trouble, 4 a limit of the user's, 130/143 interrupted."""
+        if self.stopped:
+            return EXIT_CODES[self.stopped]
+        return int(self.stats.recorded > self.stats.captioned or self.stats.skipped_without_caption > 0)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON values; money is a string, as Decimal is exact and JSON numbers are not."""
+        stats = asdict(self.stats)
+        stats["cost_usd"] = str(self.stats.cost_usd)
+        head = {"run_id": self.run_id, "out": self.out, "model": self.model, "exit_code": self.exit_code}
+        tail = {"stopped": self.stopped, "message": self.message, "seconds": round(self.seconds, 3)}
+        return {**head, **tail, **stats}
