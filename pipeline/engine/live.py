@@ -23,7 +23,7 @@ from pipeline.engine.preparer import Preparer
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
 from pipeline.engine.stages import Line, Store, account, ask_images, list_images, prepare_images, record_images
-from pipeline.engine.stats import RunStats, Summary
+from pipeline.engine.stats import Ending, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_request
 from pipeline.errors import RunError
 from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
@@ -66,7 +66,8 @@ async def run_live(plan: Plan, clock: Clock, environ: Mapping[str, str], observe
                 await _run_stages(plan, run_id, model, source, provider, store, pools, stats, stop)
             message = str(stop.error) if stop.error else None
             seconds = clock.monotonic() - begun
-            summary = Summary(run_id, plan.out, plan.model.name, seconds, stats, stop.reason, message)
+            ending: Ending | None = stop.reason or ("limit" if stats.limit_reached else None)
+            summary = Summary(run_id, plan.out, plan.model.name, seconds, stats, ending, message)
             await on(pools.disk, store.write_run, summary.to_dict())
     if stop.error:
         stop.error.summary = summary

@@ -1,4 +1,4 @@
-"""What a run needs to know, as plain values: the sum of the rooms' options. `job` builds it; the engine never sees a Job."""
+"""What a run needs to know, as plain values: the sum of the rooms' options. `job` builds it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,6 @@ class RunOptions:
 
     limit: int | None = None
     """Ask for at most so many images, then stop (exit 4)."""
-    dry_run: bool = False
-    """List, read and shrink, but ask nothing and write nothing."""
     max_bytes_in_flight: int = 256 * 1024 * 1024
     """Request bodies in memory at once, from ready until recorded."""
 

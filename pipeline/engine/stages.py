@@ -70,9 +70,10 @@ async def list_images(
                 stats.listing_done = True
                 return
             for image, status in page:
-                if status is None and limit is not None and stats.todo >= limit:
-                    line.stop.request("limit")
                 if line.stop.requested:
+                    return
+                if status is None and stats.todo == limit:
+                    stats.limit_reached = True
                     return
                 stats.listed += 1
                 if status is not None:

@@ -3,11 +3,12 @@
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from typing import Literal
 
-from pipeline.engine.stop import StopReason
 from pipeline.items import Failure, Record
 
-EXIT_CODES: dict[StopReason, int] = {"interrupted": 130, "terminated": 143, "limit": 4, "trouble": 3}
+Ending = Literal["interrupted", "terminated", "trouble", "limit"]
+EXIT_CODES: dict[Ending, int] = {"interrupted": 130, "terminated": 143, "trouble": 3, "limit": 4}
 
 
 @dataclass(slots=True)
@@ -20,6 +21,8 @@ class RunStats:
     skipped_without_caption: int = 0
     """Of these, rows whose failure is the image's own and waits for a changed file or `nightcap retry`."""
     listing_done: bool = False
+    limit_reached: bool = False
+    """There is more to do than `--limit` allowed."""
     ready: int = 0
     """Prepared, asked or waiting to be."""
     original_bytes: int = 0
@@ -79,7 +82,7 @@ class Summary:
     model: str
     seconds: float
     stats: RunStats
-    stopped: StopReason | None = None
+    stopped: Ending | None = None
     """Why the run ended before the listing did."""
     message: str | None = None
     """The trouble that stopped it, in one sentence."""

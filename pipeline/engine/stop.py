@@ -11,7 +11,7 @@ from pipeline.errors import RunError
 
 log = logging.getLogger(__name__)
 
-StopReason = Literal["interrupted", "terminated", "limit", "trouble"]
+StopReason = Literal["interrupted", "terminated", "trouble"]
 
 
 class Stop:

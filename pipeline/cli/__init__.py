@@ -1,0 +1,47 @@
+"""The command line: parse, call one public function, print, exit. Results go to stdout, everything else to stderr.
+
+Command modules import nothing heavy at their top: `nightcap --help` loads them all and must stay under 0.2 s.
+"""
+
+import logging
+import os
+import sys
+
+import click
+
+from pipeline.cli.doctor import doctor
+from pipeline.cli.emulate import emulate
+from pipeline.cli.models import models
+from pipeline.cli.run import run
+from pipeline.cli.status import status
+from pipeline.errors import NightcapError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="nightcap", message="%(prog)s %(version)s")
+def nightcap() -> None:
+    """Caption image collections in bulk: exact tokens, known costs, nothing lost, nothing paid twice."""
+
+
+for command in (run, status, models, doctor, emulate):
+    nightcap.add_command(command)
+
+
+def main() -> None:
+    """Entry point: the exit code comes from the command or from the error's class."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr)
+    try:
+        nightcap(standalone_mode=False)
+    except NightcapError as error:
+        click.echo(f"nightcap: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,60 @@
+"""Options that several commands share. Each has the name of the job's flat option that it overlays."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.job import Job
+
+_MODEL = (
+    click.option("-m", "--model", help="provider:model, e.g. openai:gpt-4o, azure:DEPLOYMENT, compatible:NAME."),
+    click.option("--azure-model", help="The model behind an Azure deployment."),
+    click.option("--base-url", help="Address of an OpenAI-compatible endpoint."),
+    click.option("--api-version", help="Azure api-version; without one the undated /openai/v1/ form is used."),
+    click.option("--prompt", help="What to ask about each image."),
+    click.option("--system", help="System prompt."),
+    click.option("--detail", help="Image detail: high (default), low, auto or original."),
+    click.option("--max-tokens", type=click.IntRange(min=1), help="Upper bound of an answer."),
+    click.option("--image-policy", help="optimal (default), economy, budget:N or original."),
+    click.option("--max-shrink", type=click.FloatRange(0, 1), help="What economy may take off a side (0.25)."),
+    click.option("--include", multiple=True, help="Only files that match this glob; may be repeated."),
+    click.option("--exclude", multiple=True, help="No files that match this glob; may be repeated."),
+)
+_LIMITS = (
+    click.option("--rpm", type=click.FloatRange(min=0, min_open=True), help="Requests per minute of the account."),
+    click.option("--tpm", type=click.FloatRange(min=0, min_open=True), help="Tokens per minute of the account."),
+    click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at most."),
+)
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What is asked about which images."""
+    return _decorate(command, _MODEL)
+
+
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How fast it may be asked."""
+    return _decorate(command, _LIMITS)
+
+
+def _decorate(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_job(sources: tuple[str, ...], options: dict[str, Any]) -> "Job":
+    """The job of a command line: `JOB.toml` or sources, with the options given overlaid. Empty options say nothing."""
+    from pipeline.errors import UserError
+    from pipeline.job import Job
+
+    given = {name: value for name, value in options.items() if value not in (None, (), False)}
+    job_files = [source for source in sources if Path(source).suffix == ".toml"]
+    if not job_files:
+        return Job().overlay(paths=sources, **given)
+    if len(sources) > 1:
+        raise UserError(f"{job_files[0]} is a job file and names its own sources; give it alone.")
+    return Job.load(job_files[0]).overlay(**given)

@@ -1,0 +1,52 @@
+"""`nightcap run`."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from pipeline.cli.options import limit_options, model_options, read_job
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...|JOB.toml")
+@click.option("-o", "--out", help="Folder of the result; ending in .parquet: also merged into that one file.")
+@model_options
+@limit_options
+@click.option("--limit", type=click.IntRange(min=0), help="Ask for at most N images, then stop (exit 4).")
+@click.option("--replace", is_flag=True, help="Ask again for rows of OUT that were made with another request.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
+@click.option("--quiet", is_flag=True, help="No progress, no summary.")
+def run(sources: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+    """Caption every image not yet captioned in OUT. Run it again to continue.
+
+    SOURCE is a folder, a file or a glob; JOB.toml a job file, which the options overlay. Without --model the images
+    are described offline and free.
+
+    Exit codes: 0 every image captioned; 1 some were not (they are rows with a reason); 2 wrong command, job file or
+    credentials; 3 stopped by trouble; 4 stopped at a limit you set; 130/143 interrupted.
+    """
+    from pipeline.errors import RunError
+    from pipeline.job import run as run_job
+    from pipeline.progress import open_progress
+    from pipeline.report.summary import render_summary
+
+    job = read_job(sources, options)
+    try:
+        with open_progress(quiet=quiet) as observer:
+            summary = run_job(job, observer)
+    except RunError as error:
+        _show(error.summary, as_json, quiet, render_summary)
+        raise
+    _show(summary, as_json, quiet, render_summary)
+    sys.exit(summary.exit_code)
+
+
+def _show(summary: Any, as_json: bool, quiet: bool, render: Any) -> None:
+    if summary is None:
+        return
+    if as_json:
+        click.echo(json.dumps(summary.to_dict()))
+    if not quiet and not as_json:
+        click.echo(render(summary), err=True)

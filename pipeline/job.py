@@ -1,0 +1,185 @@
+"""A job: the sum of the rooms' options, read from `jobs/*.toml`, overlaid by the command line, with a fingerprint.
+
+A job file has one section for each room's option class and the same names in it; relative paths are relative to the
+file. Flat names (`rpm=600`), as the command line and `Job.create` use them, are the fields' own names; `model` is `name`.
+"""
+
+import asyncio
+import difflib
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.api.endpoint import split_name
+from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.clock import SystemClock
+from pipeline.engine.live import Observer, run_live
+from pipeline.engine.plan import Plan, RunOptions
+from pipeline.engine.stats import Summary
+from pipeline.errors import UserError
+from pipeline.images import ImageOptions
+from pipeline.sources import SourceOptions
+from pipeline.store import StoreOptions
+
+SECTIONS: dict[str, type] = {
+    "source": SourceOptions,
+    "image": ImageOptions,
+    "model": ModelOptions,
+    "limits": LimitOptions,
+    "store": StoreOptions,
+    "run": RunOptions,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that describes a run. Build one with `Job.create` or `Job.load`."""
+
+    out: str = ""
+    """Folder of the result."""
+    source: SourceOptions = field(default_factory=SourceOptions)
+    image: ImageOptions = field(default_factory=ImageOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    limits: LimitOptions = field(default_factory=LimitOptions)
+    store: StoreOptions = field(default_factory=StoreOptions)
+    run: RunOptions = field(default_factory=RunOptions)
+
+    @classmethod
+    def create(cls, sources: str | Path | Sequence[str | Path], out: str | Path, **options: Any) -> Self:
+        """A job from flat names: `Job.create("photos", "captions", model="openai:gpt-4o", rpm=500)`."""
+        paths = [sources] if isinstance(sources, str | Path) else sources
+        return cls().overlay(paths=[str(p) for p in paths], out=str(out), **options)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """A job file. Raises UserError that names a wrong key and the nearest right one."""
+        file = Path(path)
+        try:
+            document = tomllib.loads(file.read_text("utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"There is no job file {str(path)!r}.") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"The job file {str(path)!r} cannot be read: {error}") from None
+        return _validated(cls, _resolved(document, file.resolve().parent), str(path))
+
+    def overlay(self, **options: Any) -> Self:
+        """The same job with flat options changed; None leaves an option as it is."""
+        document: dict[str, Any] = self.to_document()
+        for name, value in options.items():
+            if value is None:
+                continue
+            if name == "out":
+                document["out"] = value
+                continue
+            section, key = _place_of(name)
+            document[section][key] = value
+        return _validated(type(self), document, "the options")
+
+    def to_document(self) -> dict[str, Any]:
+        """Plain values, fit for JSON; holds no secret, since credentials come from the environment only."""
+        return asdict(self)
+
+    @property
+    def request_hash(self) -> str:
+        """Fingerprint of what decides an answer: model, prompts, detail, max tokens, image policy; not limits."""
+        model = self.model
+        provider, name = split_name(model.name)
+        # Not the dimensions alone: whatever changes the bytes that the model sees changes the request.
+        identity = replace(
+            model, name=f"{provider}:{model.azure_model or name}", azure_model=None, base_url=None, api_version=None
+        )
+        parts = {"model": asdict(identity), "jpeg_quality": self.image.jpeg_quality}
+        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def plan(self) -> Plan:
+        """What the engine needs. Raises UserError when the job does not say what to caption or where to write."""
+        if not self.source.paths:
+            raise UserError("The job names no source; give a folder, or `paths` under [source] in the job file.")
+        if not self.out:
+            raise UserError("The job names no output folder; give -o OUT, or `out` in the job file.")
+        return Plan(
+            self.source, self.image, self.model, self.limits, self.store, self.run,
+            self.out, self.request_hash, self.to_document(),
+        )  # fmt: skip
+
+
+async def run_async(job: Job, observer: Observer | None = None) -> Summary:
+    """Run a job to its end on the running event loop.
+
+    `observer` is called with the run's counters a few times a second. Raises UserError before anything is spent, and
+    RunError (its `summary` says what was done) for trouble that stops the run. First SIGINT or SIGTERM: finish what
+    was sent; second: stop at once.
+    """
+    return await run_live(job.plan(), SystemClock(), os.environ, observer)
+
+
+def run(job: Job, observer: Observer | None = None) -> Summary:
+    """`run_async` on an event loop of its own; uvloop's where the extra `fast` is installed."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(run_async(job, observer))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _validated(kind: type[Any], document: Mapping[str, Any], where: str) -> Any:
+    _check_keys(document, {"out", *SECTIONS}, where)
+    for section, options in SECTIONS.items():
+        values = document.get(section, {})
+        if not isinstance(values, Mapping):
+            raise UserError(f"{section!r} in {where} is a section: write [{section}].")
+        _check_keys(values, {f.name for f in fields(options)}, f"[{section}] of {where}")
+    try:
+        return TypeAdapter(kind).validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{place} in {where}: {first['msg']} (it is {first['input']!r}).") from None
+
+
+def _check_keys(values: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, sorted(known), n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(sorted(known))}."
+            raise UserError(f"Unknown key {key!r} in {where}. {hint}")
+
+
+def _place_of(name: str) -> tuple[str, str]:
+    """The section of a flat option name."""
+    key = {"model": "name"}.get(name, name)
+    for section, options in SECTIONS.items():
+        if key in get_type_hints(options):
+            return section, key
+    known = [f.name for options in SECTIONS.values() for f in fields(options)]
+    near = difflib.get_close_matches(name, known, n=1)
+    raise UserError(f"Unknown option {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+
+
+def _resolved(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Paths in a job file are relative to it, so that a timer may start it from anywhere."""
+
+    def absolute(path: object) -> object:
+        if not isinstance(path, str) or "://" in path:
+            return path
+        return str(folder / Path(path).expanduser())
+
+    document = dict(document)
+    if "out" in document:
+        document["out"] = absolute(document["out"])
+    source = document.get("source")
+    if isinstance(source, dict) and isinstance(source.get("paths"), list):
+        document["source"] = {**source, "paths": [absolute(path) for path in source["paths"]]}
+    return document

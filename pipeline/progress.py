@@ -1,0 +1,91 @@
+"""The tqdm view of a run's counters; the only file that draws a bar. Elsewhere than on a terminal: a log line now and then."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pipeline.engine.stats import RunStats
+
+LOG_SECONDS = 30.0
+
+log = logging.getLogger("nightcap")
+
+
+@contextmanager
+def open_progress(*, quiet: bool) -> Iterator[Callable[[RunStats], None] | None]:
+    """An observer that draws on stderr while the block lasts; None when nothing is to be drawn."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar() as observer:
+            yield observer
+    else:
+        yield _log_lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[RunStats], None]]:
+    from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    with tqdm(unit="img", dynamic_ncols=True, smoothing=0.05, leave=False) as bar, logging_redirect_tqdm():
+
+        def draw(stats: RunStats) -> None:
+            # Until the listing has ended the total is not known, and an ETA would be a lie.
+            bar.total = stats.todo if stats.listing_done or stats.limit_reached else None
+            bar.set_postfix_str(describe(stats), refresh=False)
+            bar.update(stats.recorded - bar.n)
+            bar.refresh()
+
+        yield draw
+
+
+def _log_lines() -> Callable[[RunStats], None]:
+    started = last = time.monotonic()
+
+    def write(stats: RunStats) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < LOG_SECONDS:
+            return
+        last = now
+        rate = stats.recorded / (now - started)
+        left = ""
+        if stats.listing_done and rate:
+            left = f", {_hours_minutes((stats.todo - stats.recorded) / rate)} left"
+        of = f"/{stats.todo}" if stats.listing_done else f", {stats.listed} listed so far"
+        log.info("%d%s images, %.1f/s, %s%s", stats.recorded, of, rate, describe(stats), left)
+
+    return write
+
+
+def describe(stats: RunStats) -> str:
+    """Tokens, dollars and troubles in a few words."""
+    parts = []
+    tokens = stats.prompt_tokens + stats.completion_tokens
+    if tokens:
+        parts.append(f"{_thousands(tokens)} tokens")
+    if stats.cost_usd or tokens:
+        parts.append(f"${stats.cost_usd:.2f}" if not stats.unpriced else "price unknown")
+    if without := stats.recorded - stats.captioned:
+        parts.append(f"{without} without caption")
+    if retries := stats.retries.total():
+        parts.append(f"{retries} retries")
+    if stats.skipped:
+        parts.append(f"{stats.skipped} done before")
+    return ", ".join(parts)
+
+
+def _thousands(number: int) -> str:
+    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= limit:
+            return f"{number / limit:.1f}{unit}"
+    return str(number)
+
+
+def _hours_minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

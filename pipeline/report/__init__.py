@@ -1,0 +1,1 @@
+"""The result as a person looks at it."""

@@ -1,0 +1,55 @@
+"""The closing lines of a run. Pure text."""
+
+from pipeline.engine.stats import Summary
+
+ENDINGS = {
+    "interrupted": "Interrupted",
+    "terminated": "Terminated",
+    "limit": "Stopped at the limit",
+    "trouble": "Stopped by trouble",
+}
+
+
+def render_summary(summary: Summary) -> str:
+    """What was done, what it cost, where it is and what to do next."""
+    stats = summary.stats
+    ending = ENDINGS[summary.stopped] if summary.stopped else "Done"
+    rate = f", {stats.recorded / summary.seconds:.1f} images/s" if summary.seconds > 0 and stats.recorded else ""
+    lines = [f"{ending}: {stats.captioned} of {stats.recorded} images captioned by {summary.model}"]
+    lines[0] += f" in {summary.seconds:.1f} s{rate}."
+    if stats.skipped:
+        lines.append(f"  finished before {stats.skipped:>9}")
+    for reason, count in stats.reasons.most_common():
+        lines.append(f"  {reason:<15} {count:>9}   e.g. {stats.examples[reason]}")
+    if stats.prompt_tokens or stats.completion_tokens:
+        lines.append(f"  prompt tokens   {stats.prompt_tokens:>9,}   predicted {stats.predicted_prompt_tokens:,}")
+        lines.append(f"  answer tokens   {stats.completion_tokens:>9,}")
+        lines.append(f"  cost            {_cost(summary):>9}")
+    if stats.original_bytes:
+        sent, original = stats.sent_bytes / 1e6, stats.original_bytes / 1e6
+        lines.append(f"  megabytes sent  {sent:>9.1f}   of {original:.1f} read")
+    if stats.retries:
+        told = ", ".join(f"{reason} {count}" for reason, count in stats.retries.most_common())
+        lines.append(f"  retries         {stats.retries.total():>9}   {told}")
+    lines.append(f"The result is in {summary.out} (Parquet).")
+    if advice := _advice(summary):
+        lines.append(advice)
+    return "\n".join(lines)
+
+
+def _cost(summary: Summary) -> str:
+    stats = summary.stats
+    if not stats.unpriced:
+        return f"${stats.cost_usd:.4f}"
+    return "unknown" if not stats.cost_usd else f"${stats.cost_usd:.4f} and {stats.unpriced} images of unknown price"
+
+
+def _advice(summary: Summary) -> str | None:
+    stats = summary.stats
+    if summary.stopped:
+        return "Run the same command again to continue; nothing is asked twice."
+    if stats.reasons:
+        return f"`nightcap status {summary.out}` shows the images without a caption."
+    if not stats.listed:
+        return "The source holds no image; check the path and --include."
+    return None
