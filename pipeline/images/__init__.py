@@ -1,0 +1,19 @@
+"""Bytes to bytes: reads headers, decodes, turns, shrinks, encodes. Knows no model; the only room with Pillow."""
+
+from pipeline.images.hashing import hash_bytes
+from pipeline.images.headers import NeedMoreBytes
+from pipeline.images.options import ImageOptions
+from pipeline.images.pixels import decode_rgb
+from pipeline.images.prepare import prepare
+from pipeline.images.probe import HEAD_BYTES, probe, probe_from
+
+__all__ = [
+    "HEAD_BYTES",
+    "ImageOptions",
+    "NeedMoreBytes",
+    "decode_rgb",
+    "hash_bytes",
+    "prepare",
+    "probe",
+    "probe_from",
+]

@@ -1,0 +1,61 @@
+"""JPEG: walks the marker segments to the frame header (ITU T.81 annex B), past EXIF (APP1)."""
+
+import struct
+from collections.abc import Iterator
+
+from pipeline.errors import ImageError
+from pipeline.images.headers import require
+from pipeline.images.headers.tiff import exif_orientation
+from pipeline.items import Probe
+
+_SOI_LENGTH = 2
+_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""SOF0 to SOF15; C4, C8 and CC are Huffman tables, reserved and arithmetic conditioning."""
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+"""TEM and restart markers carry no length."""
+
+
+def read(head: bytes) -> Probe:
+    orientation = 1
+    for marker, start, end in _segments(head):
+        if marker in _FRAME_HEADERS:
+            require(head, start + 5)
+            height, width = struct.unpack_from(">HH", head, start + 1)
+            if not width or not height:
+                raise ImageError("undecodable", "The JPEG header gives no width or no height.")
+            if orientation >= 5:
+                width, height = height, width
+            return Probe("jpeg", width, height, orientation)
+        if marker == _APP1 and head.startswith(b"Exif\0", start):
+            require(head, end)
+            orientation = exif_orientation(head, start + 6)
+        elif marker in (_SOS, _EOI):
+            break
+    raise ImageError("undecodable", "The JPEG has no frame header before its image data.")
+
+
+def is_complete(data: bytes) -> bool:
+    """An end-of-image marker follows the start of the scan. (An EXIF thumbnail has its own, but before the scan.)"""
+    scan = next((start for marker, start, _ in _segments(data) if marker == _SOS), None)
+    return scan is not None and data.rfind(b"\xff\xd9", scan) >= 0
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, start, end) of the content of one segment after the other; NeedMoreBytes where `data` ends."""
+    position = _SOI_LENGTH
+    while True:
+        require(data, position + 4)
+        if data[position] != 0xFF:  # junk between segments, which decoders skip too
+            found = data.find(b"\xff", position)
+            position = found if found >= 0 else len(data)
+            continue
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+        elif marker in _ALONE or marker == 0:
+            position += 2
+        else:
+            end = position + 2 + (data[position + 2] << 8 | data[position + 3])
+            yield marker, position + 4, end
+            position = end
