@@ -1,7 +1,7 @@
 """A job: the sum of the rooms' options, read from `jobs/*.toml`, overlaid by the command line, with a fingerprint.
 
-A job file has one section for each room's option class and the same names in it; relative paths are relative to the
-file. Flat names (`rpm=600`), as the command line and `Job.create` use them, are the fields' own names; `model` is `name`.
+A job file has one section for each room's option class, and its names; relative paths are relative to the
+file. Flat names (`rpm=600`), as the command line and `Job.create` use them, are the fields' names; `model` is `name`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The tqdm view of a run's counters; the only file that draws a bar. Elsewhere than on a terminal: a log line now and then."""
+"""The tqdm view of a run's counters, the only file that draws a bar. Off a terminal: a log line now and then."""
 
 import logging
 import sys

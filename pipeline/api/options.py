@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pipeline.errors import UserError
+
 DEFAULT_MODEL = "builtin:describe"
 DEFAULT_PROMPT = "Describe this image in one or two plain sentences."
 
@@ -28,6 +30,12 @@ class ModelOptions:
     api_version: str | None = None
     """Azure: overrides OPENAI_API_VERSION; none of both means the undated `/openai/v1/` form."""
 
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise UserError(f"max_tokens is {self.max_tokens}; give 1 or more.")
+        if not 0 <= self.max_shrink <= 1:
+            raise UserError(f"max_shrink is {self.max_shrink}; give a fraction between 0 and 1.")
+
 
 @dataclass(frozen=True, slots=True)
 class LimitOptions:
@@ -45,3 +53,12 @@ class LimitOptions:
     """For one request, from sending to the last byte of the answer."""
     patience_seconds: float = 600.0
     """How long an endpoint may be unreachable, or ask to wait, before the run stops."""
+
+    def __post_init__(self) -> None:
+        for name in ("rpm", "tpm", "timeout_seconds", "patience_seconds"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise UserError(f"{name} is {value}; give a number above 0.")
+        for name in ("concurrency", "max_attempts"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; give 1 or more.")

@@ -1,8 +1,27 @@
 """`nightcap doctor`."""
 
+import json
+import sys
+from typing import Any
+
 import click
+
+from pipeline.cli.options import model_options, read_job
 
 
 @click.command()
-def doctor() -> None:
-    """Check credentials, endpoint, model and output folder before the night."""
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...|JOB.toml")
+@click.option("-o", "--out", help="Folder of the result.")
+@model_options
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def doctor(sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Check source, model, credentials, endpoint and output folder before the night. Spends nothing."""
+    from pipeline.doctor import examine
+
+    checks = examine(read_job(sources, options))
+    if as_json:
+        click.echo(json.dumps([check.to_dict() for check in checks]))
+    else:
+        for check in checks:
+            click.echo(f"{'ok' if check.exit_code == 0 else 'NO':<3}{check.name:<12} {check.text}")
+    sys.exit(max(check.exit_code for check in checks))

@@ -1,7 +1,5 @@
 """`nightcap models`."""
 
-import json
-
 import click
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.errors import UserError
 from pipeline.images import ImageOptions
 from pipeline.sources import SourceOptions
 from pipeline.store import StoreOptions
@@ -17,6 +18,10 @@ class RunOptions:
     """Ask for at most so many images, then stop (exit 4)."""
     max_bytes_in_flight: int = 256 * 1024 * 1024
     """Request bodies in memory at once, from ready until recorded."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 0:
+            raise UserError(f"limit is {self.limit}; give how many images to ask for at most.")
 
 
 @dataclass(frozen=True, slots=True)

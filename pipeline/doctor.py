@@ -1,0 +1,120 @@
+"""What can be checked before a night begins: job, source, model, credentials, endpoint, output. Spends nothing."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipeline.api.client import Client
+from pipeline.api.endpoint import Endpoint, resolve_endpoint
+from pipeline.api.options import ModelOptions
+from pipeline.api.replies import read_response
+from pipeline.clock import SystemClock, utc
+from pipeline.engine.live import catalogue_name
+from pipeline.errors import NightcapError, RunError, UserError
+from pipeline.items import Failure
+from pipeline.job import Job
+from pipeline.models import find_model, find_price
+from pipeline.sources import SourceOptions, open_source
+
+ENDPOINT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding."""
+
+    name: str
+    exit_code: int
+    """0 when all is well, else what a run would exit with."""
+    text: str
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def examine(job: Job, environ: Mapping[str, str] = os.environ) -> list[Check]:
+    """All findings, in the order in which a run would meet the trouble."""
+    checks = [
+        _check("source", lambda: _source(job.source)),
+        _check("model", lambda: _model(job.model)),
+    ]
+    if not job.model.name.startswith("builtin:"):
+        credentials = _check("credentials", lambda: _credentials(job.model, environ))
+        checks.append(credentials)
+        if credentials.exit_code == 0:
+            checks.append(_check("endpoint", lambda: asyncio.run(_endpoint(resolve_endpoint(job.model, environ)))))
+    else:
+        checks.append(_check("describer", _describer))
+    checks.append(_check("output", lambda: _output(job.out)))
+    return checks
+
+
+def _check(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, 0, look())
+    except NightcapError as error:
+        return Check(name, error.exit_code, str(error))
+
+
+def _source(options: SourceOptions) -> str:
+    if not options.paths:
+        raise UserError("No source was given.")
+    first = next(iter(open_source(options).list()), None)
+    where = ", ".join(options.paths)
+    if first is None:
+        raise UserError(f"{where} holds no image that is to be captioned.")
+    return f"{where} holds images, the first is {first.key}."
+
+
+def _model(options: ModelOptions) -> str:
+    model = find_model(catalogue_name(options))
+    today = utc(SystemClock().time()).date()
+    tokens = model.image_tokens(1024, 1024, options.detail)
+    told = "image tokens are not predictable" if tokens is None else f"a 1024x1024 image is {tokens} tokens"
+    price = "price known" if find_price(model, today) else "price unknown, so costs will be too"
+    return f"{options.name}: {told}, {price}."
+
+
+def _describer() -> str:
+    from pipeline.builtin import load_describer
+
+    load_describer()
+    return "The offline describer is installed; it is free and needs no network."
+
+
+def _credentials(options: ModelOptions, environ: Mapping[str, str]) -> str:
+    endpoint = resolve_endpoint(options, environ)
+    keys = {"Authorization": "OPENAI_API_KEY", "api-key": "AZURE_OPENAI_API_KEY"}
+    used = [keys[header] for header in endpoint.headers]
+    return f"The key comes from {used[0]}." if used else "No key is set; the endpoint is asked without one."
+
+
+async def _endpoint(endpoint: Endpoint) -> str:
+    address = endpoint.url.partition("?")[0]
+    async with Client(endpoint, ENDPOINT_SECONDS) as client:
+        answer = await client.list_models()
+    if isinstance(answer, list):
+        wanted = endpoint.body_model or endpoint.deployment
+        if not answer or wanted in answer or endpoint.deployment:
+            return f"{address} answers and accepts the key."
+        return f"{address} answers, but does not list {wanted}; it has {', '.join(sorted(answer)[:8])}."
+    failure = answer if isinstance(answer, Failure) else read_response(answer.status, answer.headers, answer.body)
+    if isinstance(failure, Failure) and failure.reason in ("credentials_refused", "unreachable", "timeout"):
+        raise RunError(f"{address}: {failure.message}")
+    return f"{address} answers; it cannot list its models, so the key was not tried."
+
+
+def _output(out: str) -> str:
+    if not out:
+        raise UserError("No output folder was given (-o OUT).")
+    folder = Path(out)
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return f"{out} can be written."
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}.") from None

@@ -1,0 +1,138 @@
+"""The whole job against a zero-latency endpoint, beside what it is made of, in the same run.
+
+    python -m tests.benchmarks.bench_job [--large 60] [--small 5000] [--rounds 3]
+
+Prints images per second and ratios: 12-megapixel JPEGs beside (a) the same images only prepared in two threads and
+(b) naive Pillow in two threads; small pass-through JPEGs beside a bare aiohttp loop that posts the same bodies.
+"""
+
+import argparse
+import asyncio
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+from PIL import Image
+
+from pipeline import Job, best_dimensions, run
+from pipeline.api.options import ModelOptions
+from pipeline.api.payload import build_template
+from pipeline.images import ImageOptions, prepare
+from tests.helpers.zero_latency_endpoint import zero_latency_endpoint
+
+MODEL = "openai:gpt-4o"
+CONCURRENCY = 32
+
+
+def make_photos(folder: Path, count: int, width: int, height: int, grain: float, quality: int) -> list[Path]:
+    """JPEGs with the structure of photographs: blurred shapes and sensor grain."""
+    folder.mkdir()
+    rng = np.random.default_rng(7)
+    paths = []
+    for number in range(count):
+        shapes = Image.fromarray(rng.integers(0, 255, (height // 40, width // 40, 3), np.uint8))
+        pixels = np.asarray(shapes.resize((width, height), Image.Resampling.BICUBIC), np.float32)
+        noise = rng.standard_normal((height, width, 1), np.float32) * grain
+        photo = Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
+        paths.append(folder / f"{number:05}.jpg")
+        photo.save(paths[-1], quality=quality)
+    return paths
+
+
+def naive(path: Path) -> bytes:
+    """What a script does: decode the whole picture, LANCZOS to the model's size, encode."""
+    image = Image.open(path).convert("RGB")
+    size = best_dimensions(MODEL, *image.size)
+    out = io.BytesIO()
+    image.resize(size, Image.Resampling.LANCZOS).save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def prepare_only(path: Path) -> bytes:
+    return prepare(path.read_bytes(), partial(best_dimensions, MODEL), ImageOptions()).data
+
+
+def in_threads(work: Callable[[Path], bytes], paths: list[Path]) -> float:
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, paths))
+    return len(paths) / (time.perf_counter() - begun)
+
+
+def whole_job(folder: Path, base_url: str) -> float:
+    with tempfile.TemporaryDirectory() as out:
+        job = Job.create(folder, out, model=MODEL, base_url=base_url, concurrency=CONCURRENCY)
+        begun = time.perf_counter()
+        summary = run(job)
+        seconds = time.perf_counter() - begun
+    assert summary.exit_code == 0, summary
+    return summary.stats.recorded / seconds
+
+
+async def _bare_loop(url: str, bodies: list[bytes]) -> float:
+    todo = iter(bodies)
+    headers = {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def post() -> None:
+            for body in todo:
+                async with session.post(url, data=body, headers=headers) as response:
+                    await response.json()
+
+        begun = time.perf_counter()
+        await asyncio.gather(*(post() for _ in range(CONCURRENCY)))
+        return len(bodies) / (time.perf_counter() - begun)
+
+
+def bare_loop(paths: list[Path], base_url: str) -> float:
+    """Images per second of the plainest client: bodies ready in memory, nothing read, counted or written."""
+    template = build_template(ModelOptions(name=MODEL), "gpt-4o", "max_tokens")
+    bodies = [template.render("jpeg", path.read_bytes()) for path in paths]
+    with asyncio.Runner() as runner:
+        return runner.run(_bare_loop(f"{base_url}/chat/completions", bodies))
+
+
+def report(title: str, rounds: list[dict[str, float]], ours: str) -> None:
+    print(f"\n{title}")
+    for name in rounds[0]:
+        rates = [r[name] for r in rounds]
+        ratios = [r[ours] / r[name] for r in rounds]
+        print(f"  {name:<28} {statistics.median(rates):9.1f} img/s   ours/this {statistics.median(ratios):5.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--large", type=int, default=60)
+    parser.add_argument("--small", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary, zero_latency_endpoint() as url:
+        large = make_photos(Path(temporary, "large"), arguments.large, 4000, 3000, grain=9, quality=88)
+        small = make_photos(Path(temporary, "small"), arguments.small, 640, 480, grain=14, quality=90)
+        print(f"12 MP mean {sum(p.stat().st_size for p in large) / len(large) / 1e6:.1f} MB,", end=" ")
+        print(f"small mean {sum(p.stat().st_size for p in small) / len(small) / 1e3:.0f} KB")
+        rounds = [
+            {
+                "whole job": whole_job(large[0].parent, url),
+                "(a) prepare in 2 threads": in_threads(prepare_only, large),
+                "(b) naive Pillow, 2 threads": in_threads(naive, large),
+            }
+            for _ in range(arguments.rounds)
+        ]
+        report("12-megapixel JPEGs (at least 0.85 of a, 3 times b)", rounds, "whole job")
+        rounds = [
+            {"whole job": whole_job(small[0].parent, url), "bare aiohttp loop": bare_loop(small, url)}
+            for _ in range(arguments.rounds)
+        ]
+        report("640x480 pass-through JPEGs (at least 0.70 of the bare loop)", rounds, "whole job")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""A chat-completions endpoint that reads a request and answers at once, for measuring the client's own speed.
+
+    python -m tests.helpers.zero_latency_endpoint      prints its port, serves until its stdin closes
+
+Hand-written on an asyncio protocol: about 0.1 ms for a 120 KB request, so that the client is what is measured.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_BODY = json.dumps(
+    {
+        "id": "chatcmpl-0",
+        "object": "chat.completion",
+        "model": "gpt-4o-2024-08-06",
+        "choices": [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "A picture of a test."}}
+        ],
+        "usage": {"prompt_tokens": 786, "completion_tokens": 6, "total_tokens": 792},
+    }
+).encode()
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.missing = 0
+        self.head = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.missing == 0:
+            self.head += data
+            end = self.head.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            after = self.head[:end].lower().partition(b"content-length:")[2]
+            self.missing = int(after.split(b"\r\n", 1)[0])
+            data, self.head = self.head[end + 4 :], b""
+        self.missing -= len(data)
+        if self.missing == 0:
+            self.transport.write(ANSWER)
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_Connection, "127.0.0.1", 0)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+@contextmanager
+def zero_latency_endpoint() -> Iterator[str]:
+    """Its base URL, while it runs in a process of its own."""
+    command = [sys.executable, "-m", "tests.helpers.zero_latency_endpoint"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+        finally:
+            process.stdin.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

@@ -1,0 +1,141 @@
+"""Job files: validated with the nearest right name, overlaid by flat options, fingerprinted by what decides an answer."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.job import Job
+
+JOBS = Path(__file__).parent.parent / "jobs"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "job.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(JOBS.glob("*.toml")), ids=lambda p: p.name)
+def test_every_job_file_of_ours_is_valid(path: Path) -> None:
+    plan = Job.load(path).plan()
+    assert plan.source.paths
+    assert Path(plan.out).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong", "right"),
+    [
+        ("[model]\nprompts = 'x'", "prompts", "prompt"),
+        ("[limit]\nrpm = 5", "limit", "limits"),
+        ("[limits]\nrmp = 5", "rmp", "rpm"),
+        ("outt = 'x'", "outt", "out"),
+    ],
+)
+def test_a_wrong_key_is_named_with_the_nearest_right_one(tmp_path: Path, text: str, wrong: str, right: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Job.load(write(tmp_path, text))
+    assert f"Unknown key '{wrong}'" in str(caught.value)
+    assert f"'{right}'" in str(caught.value)
+    assert "job.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[limits]\nconcurrency = 'many'", "limits.concurrency"),
+        ("model = 'openai:gpt-4o'", "write [model]"),
+        ("[limits\n", "cannot be read"),
+        ("[model]\nmax_tokens = 0", "max_tokens"),
+        ("[limits]\nrpm = 0", "rpm"),
+        ("[limits]\nrpm = nan", "rpm"),
+        ("[limits]\nconcurrency = 0", "concurrency"),
+        ("[run]\nlimit = -1", "limit"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_its_place(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Job.load(write(tmp_path, text))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_job_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no job file .*absent"):
+        Job.load(tmp_path / "absent.toml")
+
+
+def test_paths_are_relative_to_the_job_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "out = 'result'\n[source]\npaths = ['photos', '/abs', 's3://bucket/x']")
+    monkeypatch.chdir("/")
+    job = Job.load(path)
+    assert job.out == str(tmp_path / "result")
+    assert job.source.paths == (str(tmp_path / "photos"), "/abs", "s3://bucket/x")
+
+
+def test_the_command_line_overlays_the_file(tmp_path: Path) -> None:
+    job = Job.load(write(tmp_path, "out = 'a'\n[model]\nname = 'openai:gpt-4o'\nprompt = 'one'\n[limits]\nrpm = 5"))
+    changed = job.overlay(prompt="two", rpm=None, concurrency=7, out="b")
+    assert (changed.model.prompt, changed.model.name) == ("two", "openai:gpt-4o")
+    assert (changed.limits.rpm, changed.limits.concurrency, changed.out) == (5, 7, "b")
+    assert job.model.prompt == "one"
+
+
+def test_create_takes_flat_names() -> None:
+    job = Job.create("photos", "captions", model="openai:gpt-4o", rpm=500, jpeg_quality=90)
+    assert (job.source.paths, job.out) == (("photos",), "captions")
+    assert (job.model.name, job.limits.rpm, job.image.jpeg_quality) == ("openai:gpt-4o", 500, 90)
+    with pytest.raises(UserError, match="Did you mean 'prompt'"):
+        Job.create("photos", "captions", promt="x")
+
+
+def test_a_job_without_source_or_output_says_so() -> None:
+    with pytest.raises(UserError, match="no source"):
+        Job().overlay(out="x").plan()
+    with pytest.raises(UserError, match="no output"):
+        Job().overlay(paths=["x"]).plan()
+
+
+BASE = Job.create("photos", "captions", model="openai:gpt-4o")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "openai:gpt-4o-mini"},
+        {"model": "compatible:gpt-4o"},
+        {"prompt": "else"},
+        {"system": "s"},
+        {"detail": "low"},
+        {"max_tokens": 5},
+        {"image_policy": "economy"},
+        {"max_shrink": 0.1},
+        {"jpeg_quality": 70},
+    ],
+    ids=lambda c: next(iter(c)),
+)
+def test_what_decides_an_answer_changes_the_request_hash(change: dict[str, object]) -> None:
+    assert BASE.overlay(**change).request_hash != BASE.request_hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rpm": 5},
+        {"concurrency": 3},
+        {"out": "else"},
+        {"paths": ["else"]},
+        {"base_url": "http://else/v1"},
+        {"limit": 3},
+        {"rows_per_part": 10},
+        {"name": "gpt-4o"},
+    ],
+    ids=lambda c: next(iter(c)),
+)
+def test_limits_and_places_do_not(change: dict[str, object]) -> None:
+    assert BASE.overlay(**change).request_hash == BASE.request_hash
+
+
+def test_a_deployment_is_known_by_its_model() -> None:
+    east, west = (Job.create("p", "o", model=f"azure:{name}", azure_model="gpt-4o") for name in ("east", "west"))
+    assert east.request_hash == west.request_hash
