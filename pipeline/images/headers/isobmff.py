@@ -41,7 +41,7 @@ def read(head: bytes) -> Probe:
             raise ImageError("undecodable", "The file has no image description (meta box).")
         require(head, meta[2])
         (width, height), orientation = _primary_item(head, meta)
-    except (struct.error, IndexError, KeyError, ValueError) as error:
+    except (struct.error, IndexError, KeyError, ValueError, ZeroDivisionError) as error:
         raise ImageError("undecodable", "The image description (meta box) is damaged.") from error
     if orientation >= 5:
         width, height = height, width
@@ -67,6 +67,9 @@ def _primary_item(head: bytes, meta: Box) -> tuple[tuple[int, int], int]:
         kind, start, _ = properties[index - 1]
         if kind == b"ispe":
             size = struct.unpack_from(">II", head, start + 4)
+        elif kind == b"clap":  # what is left of blocks that the codec filled up: width and height as fractions
+            wide, wide_parts, high, high_parts = struct.unpack_from(">4I", head, start)
+            size = (round(wide / wide_parts), round(high / high_parts))
         elif kind == b"irot":
             turns = head[start] & 3
         elif kind == b"imir":
