@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.api.client import Client
 from pipeline.api.endpoint import Endpoint, resolve_endpoint
 from pipeline.api.options import ModelOptions
-from pipeline.api.replies import read_response
+from pipeline.api.reading.replies import read_response
 from pipeline.clock import SystemClock, utc
 from pipeline.engine.live import catalogue_name
 from pipeline.errors import NightcapError, RunError, UserError

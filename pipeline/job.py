@@ -67,7 +67,7 @@ class Job:
             raise UserError(f"There is no job file {str(path)!r}.") from None
         except (OSError, ValueError) as error:
             raise UserError(f"The job file {str(path)!r} cannot be read: {error}") from None
-        return _validated(cls, _resolved(document, file.resolve().parent), str(path))
+        return cls._validated(_resolved(document, file.resolve().parent), str(path))
 
     def overlay(self, **options: Any) -> Self:
         """The same job with flat options changed; None leaves an option as it is."""
@@ -80,7 +80,7 @@ class Job:
                 continue
             section, key = _place_of(name)
             document[section][key] = value
-        return _validated(type(self), document, "the options")
+        return self._validated(document, "the options")
 
     def to_document(self) -> dict[str, Any]:
         """Plain values, fit for JSON; holds no secret, since credentials come from the environment only."""
@@ -109,6 +109,21 @@ class Job:
             self.out, self.request_hash, self.to_document(),
         )  # fmt: skip
 
+    @classmethod
+    def _validated(cls, document: Mapping[str, Any], where: str) -> Self:
+        _check_keys(document, {"out", *SECTIONS}, where)
+        for section, options in SECTIONS.items():
+            values = document.get(section, {})
+            if not isinstance(values, Mapping):
+                raise UserError(f"{section!r} in {where} is a section: write [{section}].")
+            _check_keys(values, {f.name for f in fields(options)}, f"[{section}] of {where}")
+        try:
+            return TypeAdapter(cls).validate_python(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"{place} in {where}: {first['msg']} (it is {first['input']!r}).") from None
+
 
 async def run_async(job: Job, observer: Observer | None = None) -> Summary:
     """Run a job to its end on the running event loop.
@@ -132,21 +147,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _validated(kind: type[Any], document: Mapping[str, Any], where: str) -> Any:
-    _check_keys(document, {"out", *SECTIONS}, where)
-    for section, options in SECTIONS.items():
-        values = document.get(section, {})
-        if not isinstance(values, Mapping):
-            raise UserError(f"{section!r} in {where} is a section: write [{section}].")
-        _check_keys(values, {f.name for f in fields(options)}, f"[{section}] of {where}")
-    try:
-        return TypeAdapter(kind).validate_python(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{place} in {where}: {first['msg']} (it is {first['input']!r}).") from None
 
 
 def _check_keys(values: Mapping[str, Any], known: set[str], where: str) -> None:

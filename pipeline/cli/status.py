@@ -11,7 +11,7 @@ import click
 def status(out: str, as_json: bool) -> None:
     """Show what is done in OUT, what it cost, what failed and why. Works during a run too."""
     from pipeline.report.status import render_status
-    from pipeline.store.status import read_status
+    from pipeline.store import read_status
 
     found = read_status(out)
     click.echo(json.dumps(found.to_dict()) if as_json else render_status(found))

@@ -22,13 +22,13 @@ from pipeline.engine.plan import Plan
 from pipeline.engine.preparer import Preparer
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
-from pipeline.engine.stages import Line, Store, account, ask_images, list_images, prepare_images, record_images
+from pipeline.engine.stages import Line, account, ask_images, list_images, prepare_images, record_images
 from pipeline.engine.stats import Ending, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_request
-from pipeline.errors import RunError
+from pipeline.errors import RunError, UserError
 from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
 from pipeline.sources import Source, open_source
-from pipeline.store import open_store
+from pipeline.store import Store, open_store, read_status
 
 OBSERVE_SECONDS = 0.25
 
@@ -154,16 +154,16 @@ def build_preparer(plan: Plan, model: Model, source: Source, provider: Provider)
         source,
         plan.image,
         functools.partial(
-            _fit, model, detail=options.detail, policy=options.image_policy, max_shrink=options.max_shrink
+            best_dimensions,
+            model,
+            detail=options.detail,
+            policy=options.image_policy,
+            max_shrink=options.max_shrink,
         ),
         provider.encode,
         functools.partial(model.image_tokens, detail=options.detail),
         lambda tokens: prompt_tokens(model, options.system, options.prompt, (tokens,)),
     )
-
-
-def _fit(model: Model, width: int, height: int, *, detail: str, policy: str, max_shrink: float) -> tuple[int, int]:
-    return best_dimensions(model, width, height, detail, policy, max_shrink)
 
 
 def new_run_id(clock: Clock) -> str:
@@ -202,10 +202,21 @@ async def on(pool: Executor, work: Callable[..., T], *arguments: object) -> T:
 async def _open_store(plan: Plan, run_id: str, clock: Clock, disk: Executor) -> AsyncIterator[Store]:
     store = await on(disk, open_store, plan.out, plan.store, clock, run_id, plan.request_hash)
     try:
+        if store.other_requests and not plan.store.replace:
+            raise UserError(await on(disk, _other_requests, plan.out, store.other_requests))
         await on(disk, store.write_job, plan.document)
         yield store
     finally:
         await on(disk, store.close)
+
+
+def _other_requests(out: str, rows: int) -> str:
+    cost = read_status(out).cost_usd
+    spent = f" (what is there cost ${cost:.2f})" if cost else ""
+    return (
+        f"{out} holds {rows} rows made by another request: model, prompt, detail, max tokens or image policy differ. "
+        f"--replace asks for them again{spent}; another -o keeps both."
+    )
 
 
 @contextmanager
@@ -215,13 +226,14 @@ def _observing(observer: Observer | None, stats: RunStats) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
 
     def tick() -> None:
         nonlocal timer
         observer(stats)
         timer = loop.call_later(OBSERVE_SECONDS, tick)
 
-    timer = loop.call_later(0, tick)
+    tick()
     try:
         yield
     finally:

@@ -23,9 +23,14 @@ from pipeline.models import Model
 class Provider(Protocol):
     """What the stages ask."""
 
-    name: str
-    deployment: str | None
-    concurrency: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def deployment(self) -> str | None: ...
+
+    @property
+    def concurrency(self) -> int: ...
 
     def encode(self, prepared: Prepared) -> bytes:
         """The body for an image. Runs in a worker thread."""

@@ -3,10 +3,9 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
 
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.byte_budget import ByteBudget
@@ -18,6 +17,7 @@ from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import RunError
 from pipeline.items import Record, Request, SourceImage
+from pipeline.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -27,22 +27,10 @@ HOP_IMAGES = 16
 HOP_BYTES = 1024 * 1024
 # One durable commit takes a few ms; what arrives meanwhile goes into the next one.
 COMMIT_ROWS = 256
+# Without rows the store is called now and then, so that its lock stays alive and waiting rows become a part in time.
+IDLE_SECONDS = 10.0
 
 Outcome = Asked | Unprepared
-
-
-class Store(Protocol):
-    """What the stages need of the store."""
-
-    def finished_status(self, image: SourceImage) -> str | None: ...
-
-    def append(self, records: Sequence[Record]) -> None: ...
-
-    def write_job(self, job: Mapping[str, object]) -> None: ...
-
-    def write_run(self, summary: Mapping[str, object]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -64,11 +52,7 @@ async def list_images(
     loop = asyncio.get_running_loop()
     stats = line.stats
     with line.todo.sending():
-        while not line.stop.requested:
-            page = await loop.run_in_executor(lister, _next_page, listing, store)
-            if not page:
-                stats.listing_done = True
-                return
+        while page := await loop.run_in_executor(lister, _next_page, listing, store):
             for image, status in page:
                 if line.stop.requested:
                     return
@@ -76,11 +60,12 @@ async def list_images(
                     stats.limit_reached = True
                     return
                 stats.listed += 1
-                if status is not None:
+                if status is None:
+                    await line.todo.put(image)
+                else:
                     stats.skipped += 1
                     stats.skipped_without_caption += status != "captioned"
-                else:
-                    await line.todo.put(image)
+        stats.listing_done = True
 
 
 def _next_page(listing: Iterator[SourceImage], store: Store) -> list[tuple[SourceImage, str | None]]:
@@ -141,7 +126,15 @@ async def ask_images(line: Line, provider: Provider) -> None:
 async def record_images(line: Line, store: Store, context: RowContext, disk: Executor) -> None:
     """Write rows durably, all that are there with one commit."""
     loop = asyncio.get_running_loop()
-    while outcomes := await line.done.get(COMMIT_ROWS):
+    while True:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                outcomes = await line.done.get(COMMIT_ROWS)
+        except TimeoutError:
+            await asyncio.shield(loop.run_in_executor(disk, store.append, []))
+            continue
+        if not outcomes:
+            return
         records = account(line, outcomes, context)
         # Shielded: a cancelled run must not drop rows that were taken off the channel but not yet begun to be written.
         await asyncio.shield(loop.run_in_executor(disk, store.append, records))
