@@ -1,0 +1,111 @@
+"""Local files: their keys and URIs, and reading them. Whatever bytes a name is made of, it is found again."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from pipeline.errors import ImageError
+from pipeline.items import SourceImage
+from pipeline.sources.options import SourceOptions
+
+SCHEME = "file://"
+is_plain = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
+"""Whether a name needs no escape, neither as key nor in a URI."""
+_LIKE_ESCAPED = re.compile(r"\\x[89a-f][0-9a-f]")
+
+
+def key_of(name: str) -> str:
+    r"""A file or folder name as part of a key: valid Unicode, the same on every machine, and no two names alike.
+
+    Bytes that are not UTF-8 become `\xff`. In such names, and in those that only look like it, every backslash that
+    was there before is doubled.
+    """
+    if is_plain(name):
+        return name
+    raw = os.fsencode(name)
+    try:
+        key = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        if not _LIKE_ESCAPED.search(key):
+            return key
+    return raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+
+
+def quoted(name: str) -> str:
+    """A name, or a path with `/`, as part of a URI."""
+    return name if is_plain(name) else quote_from_bytes(os.fsencode(name))
+
+
+def uri_of(path: str) -> str:
+    return SCHEME + quoted(path)
+
+
+def path_of(uri: str) -> str:
+    """The path that `uri_of` was given, byte for byte."""
+    return os.fsdecode(unquote_to_bytes(uri.removeprefix(SCHEME)))
+
+
+def listed(path: str, key: str, uri: str) -> SourceImage:
+    """The file at `path` as it is now; one that cannot be looked at is listed too, and fails when it is read."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return SourceImage(key, uri, "unreadable")
+    return SourceImage(key, uri, f"{status.st_size}-{status.st_mtime_ns}", status.st_size)
+
+
+class LocalFiles:
+    """Reads what a `file://` URI names; holds nothing that changes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+
+    def read(self, image: SourceImage) -> bytes:
+        with _opened(image.uri) as (file, size):
+            if size > self._max_bytes:
+                raise ImageError("too_large", f"The file has {size} bytes, more than max_bytes = {self._max_bytes}.")
+            data = file.read(size + 1)  # one more than there should be, to notice that it grows
+        if len(data) != size:
+            raise ImageError("unreadable", "The file changed while it was read; the next run takes it up.")
+        return data
+
+    def read_head(self, image: SourceImage, count: int) -> bytes:
+        with _opened(image.uri) as (file, size):
+            return file.read(min(count, size))
+
+
+class File(LocalFiles):
+    """One file, whatever its name; the key is the name."""
+
+    def __init__(self, path: str, options: SourceOptions) -> None:
+        super().__init__(options.max_bytes)
+        self._path = os.path.abspath(path)
+
+    def list(self) -> Iterator[SourceImage]:
+        yield listed(self._path, key_of(os.path.basename(self._path)), uri_of(self._path))
+
+
+@contextmanager
+def _opened(uri: str) -> Iterator[tuple[BufferedReader, int]]:
+    """An open file and its size now."""
+    try:
+        with open(path_of(uri), "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError("unreadable", "This is not a regular file; exclude it.")
+            yield file, status.st_size
+    except IsADirectoryError as error:
+        raise ImageError("unreadable", "The folder could not be listed; give permission and run again.") from error
+    except OSError as error:
+        raise ImageError("unreadable", f"The file cannot be read: {error.strerror or error}.") from error
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """A pipe that poses as an image would otherwise wait for its writer for ever."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

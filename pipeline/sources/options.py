@@ -1,0 +1,19 @@
+"""Settings of this room."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Which images there are."""
+
+    paths: tuple[str, ...] = ()
+    """Folders, files, globs. Several: each key begins with its folder's name."""
+    include: tuple[str, ...] = ()
+    """Globs that a file must match; none: the usual suffixes of images. See `globs` for what a glob may say."""
+    exclude: tuple[str, ...] = ()
+    """Globs of files and folders to leave out."""
+    hidden: bool = False
+    """Also files and folders whose name begins with a dot."""
+    max_bytes: int = 200_000_000
+    """Larger files are not read (reason `too_large`). A 16-bit TIFF of 24 megapixels has 150 MB."""

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.sources import Source, SourceOptions, open_source
+from tests.sources.making import make
+
+
+def keys(*paths: Path | str) -> list[str]:
+    return [image.key for image in source_of(*paths).list()]
+
+
+def source_of(*paths: Path | str) -> Source:
+    return open_source(SourceOptions(tuple(map(str, paths))))
+
+
+def test_one_file_whatever_its_name(tmp_path: Path) -> None:
+    make(tmp_path, "photo.dat")
+    source = source_of(tmp_path / "photo.dat")
+    (image,) = source.list()
+    assert image.key == "photo.dat"
+    assert source.read(image) == b"photo.dat"
+
+
+def test_a_file_uri(tmp_path: Path) -> None:
+    make(tmp_path, "a b.jpg")
+    assert keys(f"file://{tmp_path}/a%20b.jpg") == ["a b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("glob", "expected"),
+    [
+        ("*.jpg", ["a.jpg"]),
+        ("**/*.jpg", ["a.jpg", "2023/c.jpg", "2024/b.jpg", "2024/deep/d.jpg"]),
+        ("202?/*.jpg", ["2023/c.jpg", "2024/b.jpg"]),
+        ("*.dat", ["x.dat"]),
+    ],
+)
+def test_globs(tmp_path: Path, glob: str, expected: list[str]) -> None:
+    make(tmp_path, "a.jpg", "x.dat", "2024/b.jpg", "2023/c.jpg", "2024/deep/d.jpg")
+    assert keys(f"{tmp_path}/{glob}") == expected
+
+
+def test_what_exists_is_not_a_pattern(tmp_path: Path) -> None:
+    make(tmp_path, "a[1].jpg", "a1.jpg")
+    assert keys(tmp_path / "a[1].jpg") == ["a[1].jpg"]
+
+
+def test_several_sources_are_told_apart_by_name(tmp_path: Path) -> None:
+    make(tmp_path, "one/a.jpg", "two/a.jpg", "c.jpg")
+    source = source_of(tmp_path / "one", f"{tmp_path}/two/*.jpg", tmp_path / "c.jpg")
+    images = list(source.list())
+    assert [image.key for image in images] == ["one/a.jpg", "two/a.jpg", "c.jpg"]
+    assert [source.read(image) for image in images] == [b"one/a.jpg", b"two/a.jpg", b"c.jpg"]
+    assert [source.read_head(image, 1) for image in images] == [b"o", b"t", b"c"]
+
+
+@pytest.mark.parametrize(
+    "paths", [("x/photos", "y/photos"), ("x/photos", "x/photos"), ("x/photos/a.jpg", "y/photos/a.jpg")]
+)
+def test_sources_that_cannot_be_told_apart_are_both_named(tmp_path: Path, paths: tuple[str, str]) -> None:
+    make(tmp_path, "x/photos/a.jpg", "y/photos/a.jpg")
+    one, other = (f"{tmp_path}/{path}" for path in paths)
+    with pytest.raises(UserError) as failure:
+        source_of(one, other)
+    assert one in str(failure.value)
+    assert other in str(failure.value)
+
+
+@pytest.mark.parametrize("path", ["missing", "missing/a.jpg", "missing/*.jpg", "a.jpg/b", "nul\0"])
+def test_what_does_not_exist_is_named(tmp_path: Path, path: str) -> None:
+    make(tmp_path, "a.jpg")
+    with pytest.raises(UserError, match=r"missing|a\.jpg|nul"):
+        source_of(f"{tmp_path}/{path}")
+
+
+def test_no_source() -> None:
+    with pytest.raises(UserError, match="No source"):
+        open_source(SourceOptions())
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["s3://bucket/x", "gs://bucket", "az://container/prefix", "https://host/container", "shard-{000..012}.tar"],
+)
+def test_other_forms_are_not_supported_yet(path: str) -> None:
+    with pytest.raises(UserError, match="not supported yet"):
+        source_of(path)
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.TXT", "rows.parquet", "shard.tar", "shard.tar.gz", "photos.zip"])
+def test_other_files_are_not_supported_yet(tmp_path: Path, name: str) -> None:
+    make(tmp_path, name)
+    with pytest.raises(UserError, match="not supported yet"):
+        source_of(tmp_path / name)
