@@ -1,0 +1,40 @@
+"""What survives a crash: the journal, the Parquet parts, their schema, the set of finished keys.
+
+The only room with pyarrow and sqlite3. Importing it loads neither: everything but `StoreOptions` comes on first use.
+
+    with open_store(out, options, clock, run_id, request_hash) as store:    a run writes
+        store.is_finished(image), store.append(records)
+    read_status(out), iter_batches(out, columns)                            everybody reads, at any moment
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.store.options import StoreOptions
+
+if TYPE_CHECKING:
+    from pipeline.store.dataset import Store, compact, open_store
+    from pipeline.store.schema import SCHEMA, records_to_batch
+    from pipeline.store.status import ReasonCount, Status, iter_batches, read_status
+
+__all__ = [
+    "SCHEMA",
+    "ReasonCount",
+    "Status",
+    "Store",
+    "StoreOptions",
+    "compact",
+    "iter_batches",
+    "open_store",
+    "read_status",
+    "records_to_batch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from pipeline.store import dataset, schema, status
+
+        for module in (dataset, status, schema):
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,210 @@
+"""The store of a run: rows go into the journal, journals become parts, and OUT holds one row per key.
+
+Puts the other files of this room in order and decides nothing itself. One thread appends; any thread may ask what is
+finished. A run may die at every line: `journal` says why no row is lost or doubled by a cut, `parts` by a merge, and
+`open_store` first finishes what a dead run had begun.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pipeline.clock import Clock
+from pipeline.errors import UserError
+from pipeline.items import Record, SourceImage
+from pipeline.store.finished import COLUMNS, FinishedKeys
+from pipeline.store.folder import Folder, explained, locate
+from pipeline.store.journal import Journal
+from pipeline.store.lock import Lock
+from pipeline.store.options import StoreOptions
+from pipeline.store.parts import merge_parts, newest_by_key, next_name, read_part, tidy, write_part
+from pipeline.store.schema import SCHEMA, records_to_batch
+
+
+def open_store(out: str, options: StoreOptions, clock: Clock, run_id: str, request_hash: str) -> "Store":
+    """Open OUT for one run, creating it where needed, and finish what a dead run left behind.
+
+    `out` is a folder, or `NAME.parquet`: then NAME is the folder, and `Store.close` also merges it into that file.
+    Takes about 0.6 s per million rows in OUT; 16 bytes a row stay in memory.
+
+    Raises UserError: OUT is not Nightcap's or may not be written, or another run is writing it. RunError: the disk is
+    full, a part is damaged.
+    """
+    root, single_file = locate(out)
+    _refuse_foreign(root, single_file)
+    with explained(root, denied=UserError):
+        return Store(Folder(root), options, clock, run_id, request_hash, single_file)
+
+
+def compact(out: str, options: StoreOptions, clock: Clock, run_id: str) -> tuple[int, int]:
+    """Merge the small parts of OUT, and finish what a dead run left behind: parts before and after."""
+    root, _ = locate(out)
+    before = len(Folder(root).part_names())
+    with open_store(out, options, clock, run_id, request_hash="") as store:
+        store.merge_small_parts()
+    return before, len(Folder(root).part_names())
+
+
+class Store:
+    """One output, open for one run. A context manager.
+
+    `append` and `close` belong to one thread. They raise RunError when the disk is full, or OUT became read-only or was
+    deleted; what was appended before stays, and later appends are still tried, so that replies in flight can be saved.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        options: StoreOptions,
+        clock: Clock,
+        run_id: str,
+        request_hash: str,
+        single_file: Path | None = None,
+    ) -> None:
+        self._folder = folder
+        self._options = options
+        self._clock = clock
+        self._run_id = run_id
+        self._single_file = single_file
+        self._waiting_since: float | None = None
+        self._replaced = False
+        self._closed = False
+        folder.create()
+        with ExitStack() as undo:
+            self._lock = Lock(folder.lock, clock)
+            undo.callback(self._lock.release)
+            folder.discard_unfinished()
+            self._journal = Journal(folder.journal, folder.step)
+            undo.callback(self._journal.close)
+            folder.sync(folder.state)
+            self._cut()
+            self._finished = self._load(request_hash)
+            self._journal.begin(SCHEMA)
+            undo.pop_all()
+
+    @property
+    def other_requests(self) -> int:
+        """Rows that were in OUT when it was opened and were made by another request."""
+        return self._finished.other_requests
+
+    def finished_status(self, image: SourceImage) -> str | None:
+        """The status of OUT's row for this image; None when it is to be asked.
+
+        A row is finished when key, version and request match and it did not fail for a passing reason.
+        """
+        return self._finished.status_of(image.key, image.version)
+
+    def is_finished(self, image: SourceImage) -> bool:
+        return self.finished_status(image) is not None
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Make records durable: one commit, about 3 ms for 256 of them; sometimes a part is cut, 0.5 s for 50,000 rows.
+
+        Without records it only does what time asks for: an idle run calls it every ten seconds, so that its lock stays
+        alive and rows that waited for `flush_seconds` become a part.
+        """
+        with explained(self._folder.root):
+            if records:
+                self._journal.add(records_to_batch(records))
+                self._replaced = self._finished.add(records) or self._replaced
+                if self._waiting_since is None:
+                    self._waiting_since = self._clock.monotonic()
+            self._lock.beat()
+            if self._due():
+                self._cut()
+
+    def write_run(self, summary: Mapping[str, Any]) -> None:
+        """Keep the summary of this run."""
+        self._write_json(self._folder.runs / f"{self._run_id}.json", summary)
+
+    def write_job(self, job: Mapping[str, Any]) -> None:
+        """Keep what was asked for."""
+        self._write_json(self._folder.state / "job.json", job)
+
+    def close(self) -> None:
+        """Cut the last part, leave one row per key, merge where asked, and let the next run in."""
+        if self._closed:
+            return
+        self._closed = True
+        with explained(self._folder.root), ExitStack() as always:
+            always.callback(self._lock.release)
+            always.callback(self._journal.close)
+            self._cut()
+            tidy(self._folder, self._run_id, self._options.rows_per_part, replaced=self._replaced)
+            if self._single_file:
+                merge_parts(self._folder, self._single_file)
+
+    def merge_small_parts(self) -> None:
+        """Merge all small parts, however few."""
+        with explained(self._folder.root):
+            self._cut()
+            tidy(self._folder, self._run_id, self._options.rows_per_part, replaced=self._replaced, many=2)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _load(self, request_hash: str) -> FinishedKeys:
+        finished = FinishedKeys(request_hash)
+        if finished.load(self._rows()):
+            # A run died between writing newer rows and dropping the older ones.
+            tidy(self._folder, self._run_id, self._options.rows_per_part, replaced=True)
+            finished = FinishedKeys(request_hash)
+            finished.load(self._rows())
+        return finished
+
+    def _rows(self) -> Iterator[Any]:
+        for name in self._folder.part_names():
+            yield from read_part(self._folder, name, COLUMNS)
+
+    def _due(self) -> bool:
+        if self._waiting_since is None:
+            return False
+        late = self._clock.monotonic() - self._waiting_since >= self._options.flush_seconds
+        return late or self._journal.rows >= self._options.rows_per_part
+
+    def _cut(self) -> None:
+        """Move all rows of the journal into a part; the argument is in `journal`."""
+        for name in self._journal.announced():
+            if (self._folder.root / name).exists():
+                self._folder.sync(self._folder.root)
+                self._journal.forget(name)
+            else:
+                self._journal.withdraw(name)
+        if self._journal.rows:
+            name = next_name(self._folder, self._run_id)
+            self._journal.announce(name)
+            write_part(self._folder, name, newest_by_key(self._journal.table()))
+            self._journal.forget(name)
+        self._waiting_since = None
+
+    def _write_json(self, path: Path, value: Mapping[str, Any]) -> None:
+        text = json.dumps(value, indent=2, default=str) + "\n"
+
+        def write(aside: Path) -> None:
+            aside.write_text(text, "utf-8")
+
+        with explained(self._folder.root):
+            self._folder.put(path, write)
+
+
+def _refuse_foreign(root: Path, single_file: Path | None) -> None:
+    """Never mix our files with somebody else's, and never write over a file that is not ours."""
+    folder = Folder(root)
+    if single_file and single_file.is_dir():
+        raise UserError(f"Output {single_file} is a folder; choose another name.")
+    if root.exists() and not root.is_dir():
+        raise UserError(f"Output {root} is a file; choose another name.")
+    if folder.state.is_dir():
+        return
+    if single_file and single_file.exists():
+        raise UserError(f"Output {single_file} exists and was not written by Nightcap; choose another name.")
+    if root.is_dir() and not folder.part_names() and any(not path.name.startswith(".") for path in root.iterdir()):
+        raise UserError(f"Output {root} holds other files; choose a new or an empty folder.")

@@ -1,0 +1,171 @@
+"""Which images need not be asked again, for tens of millions of rows. Knows keys and hashes, no files.
+
+A row is 16 bytes here: the hash of its key, and the hash of its source version with the status in its lowest bits.
+Python's own hash of bytes (SipHash, 64 bits, seeded per process) is the fastest keyed hash at hand, 120 ns a value. Two
+keys that share a hash (one chance in 400,000 over 10 million) are still told apart by their versions.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.items import Record, Status
+
+Hashes = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+TRANSIENT = ("timeout", "server_error", "rate_limited")
+"""Reasons that the next run asks again; other failures wait for a changed file or `nightcap retry`."""
+
+COLUMNS = ("key", "source_version", "request_hash", "status", "reason")
+"""What `FinishedKeys.load` needs of each row."""
+
+_STATUSES: Sequence[str] = get_args(Status)
+_STATUS_BITS = 7
+_UNFINISHED = 7
+"""In place of the number of a status."""
+
+_RECENT = 65_536
+"""Rows that are kept in a dict (about 100 bytes each) before they become sorted arrays."""
+
+
+def hash_strings(column: pa.Array | pa.ChunkedArray, salt: bytes = b"") -> Hashes:
+    """The hash of every value of a string column."""
+    values = column.cast(pa.binary()).to_numpy(zero_copy_only=False)
+    if salt:
+        values = values + salt
+    return np.fromiter(map(hash, values), np.int64, len(values))
+
+
+def _hash(text: str) -> int:
+    return hash(text.encode("utf-8", "surrogatepass"))
+
+
+class FinishedKeys:
+    """Keys in the output, and whether the newest row of each is finished for one request.
+
+    One thread may add while another asks.
+    """
+
+    def __init__(self, request_hash: str) -> None:
+        self._request_hash = request_hash
+        self._recent: dict[int, int] = {}
+        self._sorted: tuple[tuple[Hashes, Hashes], ...] = ()
+        """Sorted key hashes with their version hashes; oldest and largest first."""
+        self.other_requests = 0
+        """Loaded rows that another request made."""
+
+    def load(self, batches: Iterable[pa.RecordBatch]) -> bool:
+        """Take in the rows of the parts (`COLUMNS`), oldest first. True when some key has more than one row."""
+        loaded = [self._hash(batch) for batch in batches]
+        if not loaded:
+            return False
+        keys = np.concatenate([key for key, _ in loaded])
+        versions = np.concatenate([version for _, version in loaded])
+        del loaded
+        order = np.argsort(keys)
+        self._sorted = ((keys[order], versions[order]),)
+        keys = self._sorted[0][0]
+        return bool((keys[1:] == keys[:-1]).any())
+
+    def _hash(self, batch: pa.RecordBatch) -> tuple[Hashes, Hashes]:
+        same = pc.equal(batch["request_hash"], self._request_hash)
+        self.other_requests += len(batch) - pc.sum(same).as_py()
+        transient = pc.is_in(batch["reason"], pa.array(TRANSIENT))
+        finished = pc.and_not(same, transient).to_numpy(zero_copy_only=False)
+        status = pc.index_in(batch["status"], pa.array(_STATUSES)).fill_null(_UNFINISHED).to_numpy()
+        versions = hash_strings(batch["source_version"]) & ~_STATUS_BITS
+        return hash_strings(batch["key"]), versions | np.where(finished, status, _UNFINISHED)
+
+    def status_of(self, key: str, version: str) -> str | None:
+        """The status of the newest row of `key` when it is finished; None when the image is to be asked."""
+        found = self._find(_hash(key))
+        if found is None or found & _STATUS_BITS == _UNFINISHED or (found ^ _hash(version)) & ~_STATUS_BITS:
+            return None
+        return _STATUSES[found & _STATUS_BITS]
+
+    def add(self, records: Iterable[Record]) -> bool:
+        """Take in rows of this run. True when one of them replaces a row that was there before."""
+        replaced = False
+        for record in records:
+            key = _hash(record.key)
+            replaced = replaced or self._find(key) is not None
+            finished = record.reason not in TRANSIENT and record.request_hash == self._request_hash
+            status = _STATUSES.index(record.status) if finished else _UNFINISHED
+            self._recent[key] = _hash(record.source_version) & ~_STATUS_BITS | status
+        if len(self._recent) >= _RECENT:
+            self._settle()
+        return replaced
+
+    def _find(self, key: int) -> int | None:
+        """Version hash and status of the newest row with this key hash; None when there is none."""
+        # First the dict, then the arrays: `_settle` fills the arrays before it empties the dict.
+        found = self._recent.get(key)
+        if found is not None:
+            return found
+        for keys, versions in reversed(self._sorted):
+            position = keys.searchsorted(key)
+            if position < len(keys) and keys[position] == key:
+                return int(versions[position])
+        return None
+
+    def _settle(self) -> None:
+        """Move the dict into sorted arrays, and merge arrays so that each is at least twice as long as the next."""
+        keys = np.fromiter(self._recent.keys(), np.int64, len(self._recent))
+        versions = np.fromiter(self._recent.values(), np.int64, len(self._recent))
+        order = np.argsort(keys)
+        arrays = [*self._sorted, (keys[order], versions[order])]
+        while len(arrays) > 1 and len(arrays[-2][0]) < 2 * len(arrays[-1][0]):
+            newer, older = arrays.pop(), arrays.pop()
+            arrays.append(_merged(older, newer))
+        self._sorted = tuple(arrays)
+        self._recent = {}
+
+
+def _merged(older: tuple[Hashes, Hashes], newer: tuple[Hashes, Hashes]) -> tuple[Hashes, Hashes]:
+    keys = np.concatenate([older[0], newer[0]])
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    newest = np.append(keys[1:] != keys[:-1], True)
+    return keys[newest], np.concatenate([older[1], newer[1]])[order][newest]
+
+
+def superseded(sources: Sequence[Callable[[], pa.ChunkedArray]]) -> list[Mask]:
+    """Which rows have a newer row under the same key. `sources` read the keys of parts, oldest first; a mask for each.
+
+    8 bytes a row while it works. Only where two keys share their 64 bits a second hash is taken of them, so that two
+    different keys are taken for one with a chance of 2**-128: what is dropped on this word was paid for.
+    """
+    hashes = [hash_strings(source()) for source in sources]
+    ends = np.cumsum([len(part) for part in hashes])
+    keys = np.concatenate([*hashes, np.empty(0, np.int64)])
+    del hashes
+    drop = np.zeros(len(keys), np.bool_)
+    ordered = np.sort(keys)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
+    if len(repeated):
+        rows = np.flatnonzero(np.isin(keys, repeated))
+        first, second = keys[rows], _second_hashes(sources, rows, ends)
+        order = np.lexsort((rows, second, first))
+        rows, first, second = rows[order], first[order], second[order]
+        drop[rows[:-1][(first[1:] == first[:-1]) & (second[1:] == second[:-1])]] = True
+    return np.split(drop, ends[:-1]) if sources else []
+
+
+def _second_hashes(
+    sources: Sequence[Callable[[], pa.ChunkedArray]], rows: npt.NDArray[np.intp], ends: npt.NDArray[np.intp]
+) -> Hashes:
+    parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    starts = [0, *ends[:-1]]
+    return np.concatenate(
+        [
+            hash_strings(source().take(part - start), salt=b"\0")
+            for source, part, start in zip(sources, parts, starts, strict=True)
+            if len(part)
+        ]
+    )

@@ -1,0 +1,15 @@
+"""Settings of the store. Light on purpose: the job file reads this without loading pyarrow."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How results are laid down. Rows are safe in the journal at once; this only says when they become Parquet."""
+
+    rows_per_part: int = 50_000
+    """A part is cut when so many rows wait, and small parts are merged up to it. Takes ? MB while it is cut."""
+    flush_seconds: float = 300.0
+    """A part is cut at the latest this long after its first row, so that other readers see a run grow."""
+    replace: bool = False
+    """Ask again for rows that another request made (a changed prompt or model). Without it such a run is refused."""

@@ -1,0 +1,187 @@
+"""The columns of the output, schema version 1, and the way from records to Arrow. Knows messages and Arrow, no files.
+
+`SCHEMA` holds the fields of `items.Record`, under the same names. Readers outside Nightcap rely on names, order and
+types; each field carries its description and unit as metadata, which Parquet keeps.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from decimal import Decimal
+from itertools import accumulate, chain
+from operator import attrgetter
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.items import FilterResult, Grounding, Record
+
+SCHEMA_VERSION = 1
+VERSION_KEY = b"nightcap_schema_version"
+
+_FILTER = pa.struct(
+    [("category", pa.string()), ("severity", pa.string()), ("filtered", pa.bool_()), ("where", pa.string())]
+)
+_POINT = pa.struct([("x", pa.float64()), ("y", pa.float64())])
+_GROUNDING = pa.struct(
+    [("text", pa.string()), ("offset", pa.int32()), ("length", pa.int32()), ("polygon", pa.list_(_POINT))]
+)
+
+
+def _column(name: str, type_: pa.DataType, description: str, unit: str = "") -> pa.Field:
+    metadata = {"description": description} | ({"unit": unit} if unit else {})
+    return pa.field(name, type_, metadata=metadata)
+
+
+SCHEMA = pa.schema(
+    [
+        _column("key", pa.string(), "stable id of the image within its source"),
+        _column("uri", pa.string(), "where it was read from, without any secret"),
+        _column("source_version", pa.string(), "etag, or size and modification time"),
+        _column("content_hash", pa.string(), "hash of the original bytes, algorithm:hex"),
+        _column("width", pa.int32(), "as a person sees it, after EXIF rotation", "pixel"),
+        _column("height", pa.int32(), "as a person sees it, after EXIF rotation", "pixel"),
+        _column("format", pa.string(), "of the original"),
+        _column("bytes", pa.int64(), "length of the original", "byte"),
+        _column("status", pa.string(), "captioned, truncated, filtered, refused or failed"),
+        _column("reason", pa.string(), "stable code when status is not captioned"),
+        _column("message", pa.string(), "sentence when status is not captioned"),
+        _column("caption", pa.string(), "null unless captioned or truncated"),
+        # Parquet cannot hold an empty struct: without a caption schema this one is null in every row.
+        _column("fields", pa.struct([("caption", pa.string())]), "the typed answer when a caption schema was given"),
+        _column("provider", pa.string(), "asked"),
+        _column("model", pa.string(), "asked"),
+        _column("model_returned", pa.string(), "the model that says it answered"),
+        _column("deployment", pa.string(), "asked, where the provider has deployments"),
+        _column("mode", pa.string(), "live, batch, or reused: same content and request were already paid for"),
+        _column("detail", pa.string(), "image detail asked for"),
+        _column("sent_width", pa.int32(), "of the image that was sent", "pixel"),
+        _column("sent_height", pa.int32(), "of the image that was sent", "pixel"),
+        _column("sent_bytes", pa.int64(), "of the image that was sent, before base64", "byte"),
+        _column("sent_format", pa.string(), "of the image that was sent"),
+        _column("predicted_prompt_tokens", pa.int32(), "before sending, image included", "token"),
+        _column("predicted_image_tokens", pa.int32(), "before sending", "token"),
+        _column("prompt_tokens", pa.int32(), "from the reply's usage; null if the server sent none", "token"),
+        _column("completion_tokens", pa.int32(), "from the reply's usage; null if the server sent none", "token"),
+        _column("total_tokens", pa.int32(), "from the reply's usage; null if the server sent none", "token"),
+        _column("cached_tokens", pa.int32(), "part of prompt_tokens that came from a cache", "token"),
+        _column("reasoning_tokens", pa.int32(), "part of completion_tokens", "token"),
+        _column("cost_usd", pa.decimal128(18, 9), "usage times price; null when the price is unknown", "USD"),
+        _column("price_date", pa.date32(), "which price"),
+        _column("finish_reason", pa.string(), "why the model stopped"),
+        _column("content_filter", pa.list_(_FILTER), "verdicts on prompt and completion"),
+        _column(
+            "grounding", pa.list_(_GROUNDING), "spans of the caption and where they lie, as fractions of the sides"
+        ),
+        _column("attempts", pa.int32(), "requests sent for this image"),
+        _column("latency_ms", pa.int32(), "of the last request", "millisecond"),
+        _column("queue_ms", pa.int32(), "waited for the limits", "millisecond"),
+        _column("request_id", pa.string(), "the server's, for its support"),
+        _column("request_hash", pa.string(), "of model, prompt, schema, detail, max tokens and image policy"),
+        _column("run_id", pa.string(), "the run that made this row"),
+        _column("started_at", pa.timestamp("us", tz="UTC"), "when work on the image began"),
+        _column("finished_at", pa.timestamp("us", tz="UTC"), "when its row was made"),
+        _column("metadata", pa.map_(pa.string(), pa.string()), "further columns of a listing file"),
+    ],
+    metadata={VERSION_KEY: str(SCHEMA_VERSION)},
+)
+
+_values = attrgetter(*SCHEMA.names)
+_NANO_USD = Decimal("1e-9")
+_LIMIT_USD = 10**9
+_INT32 = range(-(2**31), 2**31)
+
+
+def records_to_batch(records: Sequence[Record]) -> pa.RecordBatch:
+    """Records as one Arrow batch of `SCHEMA`.
+
+    What a server may get wrong never raises: a lone surrogate in a text becomes U+FFFD, a number that its
+    column cannot hold becomes null.
+    """
+    # One attrgetter call per record and one zip: 45 comprehensions over the records cost about twice as much.
+    columns: Iterable[Sequence[Any]] = zip(*map(_values, records), strict=True) if records else [()] * len(SCHEMA)
+    arrays = [
+        _CONVERT.get(field.name, _plain)(column, field.type) for field, column in zip(SCHEMA, columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def _plain(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, type_)
+    except UnicodeEncodeError:
+        return pa.array([_valid(value) for value in values], type_)
+    except (pa.ArrowInvalid, OverflowError):
+        if type_ != pa.int32():
+            raise
+        return pa.array([value if value in _INT32 else None for value in values], type_)
+
+
+def _valid(value: Any) -> Any:
+    """`value` with every text in it made valid Unicode; a surrogate pair that was split becomes its character again."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {_valid(key): _valid(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_valid(item) for item in value]
+    return value
+
+
+def _costs(values: Sequence[Decimal | None], type_: pa.DataType) -> pa.Array:
+    kept = (value if value is not None and value.is_finite() and abs(value) < _LIMIT_USD else None for value in values)
+    return pa.array([None if value is None else value.quantize(_NANO_USD) for value in kept], type_)
+
+
+def _filters(values: Sequence[Sequence[FilterResult]], type_: pa.ListType) -> pa.Array:
+    flat = list(chain.from_iterable(values))
+    columns = [list(map(attrgetter(field.name), flat)) for field in type_.value_type]
+    return _lists(values, type_, [_plain(*pair) for pair in zip(columns, _types(type_), strict=True)])
+
+
+def _groundings(values: Sequence[Sequence[Grounding]], type_: pa.ListType) -> pa.Array:
+    flat = list(chain.from_iterable(values))
+    text, offset, length, polygon = _types(type_)
+    polygons = [item.polygon for item in flat]
+    points = list(chain.from_iterable(polygons))
+    coordinates = [pa.array([point[axis] for point in points], pa.float64()) for axis in (0, 1)]
+    return _lists(
+        values,
+        type_,
+        [
+            _plain([item.text for item in flat], text),
+            _plain([item.offset for item in flat], offset),
+            _plain([item.length for item in flat], length),
+            _lists(polygons, polygon, coordinates),
+        ],
+    )
+
+
+def _metadata(values: Sequence[Mapping[str, str] | None], type_: pa.MapType) -> pa.Array:
+    if not any(values):
+        return pa.array(values, type_)
+    rows = [value or {} for value in values]
+    keys = _plain(list(chain.from_iterable(rows)), type_.key_type)
+    items = _plain(list(chain.from_iterable(row.values() for row in rows)), type_.item_type)
+    valid = pa.array([value is None for value in values])
+    return pa.MapArray.from_arrays(_offsets(rows), keys, items, type_, mask=valid)
+
+
+def _lists(values: Sequence[Sized], type_: pa.ListType, children: Sequence[pa.Array]) -> pa.Array:
+    """Lists of structs from flat columns: a dict for each struct costs 61 us a row of eight, this 2 us."""
+    structs = pa.StructArray.from_arrays(children, fields=list(type_.value_type))
+    return pa.ListArray.from_arrays(_offsets(values), structs, type_)
+
+
+def _offsets(values: Sequence[Sized]) -> pa.Array:
+    return pa.array(accumulate(map(len, values), initial=0), pa.int32())
+
+
+def _types(type_: pa.ListType) -> list[pa.DataType]:
+    return [field.type for field in type_.value_type]
+
+
+_CONVERT: Mapping[str, Callable[[Sequence[Any], Any], pa.Array]] = {
+    "cost_usd": _costs,
+    "content_filter": _filters,
+    "grounding": _groundings,
+    "metadata": _metadata,
+}

@@ -1,0 +1,156 @@
+"""The reading side: what OUT holds at this moment, also while a run writes it. Never changes a file.
+
+A row is in the journal or in a part at every moment. So the journal is read first and the parts are listed after it:
+a row that moves meanwhile is seen twice, never missed, and of rows with one key only the newest counts. A part that is
+gone when its turn comes was merged into another: the reader looks again.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import UserError
+from pipeline.store.finished import Hashes, hash_strings
+from pipeline.store.folder import Folder, explained, locate
+from pipeline.store.journal import read_journal
+from pipeline.store.parts import read_part, superseded_in
+
+_EXAMPLES = 3
+_TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
+_COLUMNS = ("key", "status", "reason", "model", "cost_usd", "attempts", *_TOKENS)
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """Rows that ended for one reason."""
+
+    reason: str
+    rows: int
+    examples: tuple[str, ...]
+    """Up to three keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What OUT holds: one row per key, those of a run going on included."""
+
+    out: str
+    rows: int
+    statuses: Mapping[str, int]
+    """Rows by status; most first, as are the following."""
+    reasons: tuple[ReasonCount, ...]
+    models: Mapping[str, int]
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    cost_usd: Decimal
+    """Of the rows whose price is known."""
+    unpriced: int
+    """Answered rows whose price is unknown."""
+    runs: tuple[Mapping[str, Any], ...]
+    """Summaries of the runs that ended, oldest first."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON values; money is a string, as Decimal is exact and JSON numbers are not."""
+        return {**asdict(self), "cost_usd": str(self.cost_usd)}
+
+
+def read_status(out: str) -> Status:
+    """What OUT holds. About 0.5 s per million rows.
+
+    Raises UserError when OUT is not a Nightcap output or may not be read, RunError when a part is damaged.
+    """
+    folder = _folder(out)
+    with explained(folder.root, denied=UserError):
+        while True:
+            try:
+                return _count(out, folder)
+            except FileNotFoundError:
+                _check(folder)
+
+
+def iter_batches(out: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of OUT as batches with these columns of the schema.
+
+    Every row that was there at the call comes once, as it was then or newer; 8 bytes of each stay in memory. Errors as
+    `read_status`.
+    """
+    return _batches(_folder(out), list(columns))
+
+
+def _folder(out: str) -> Folder:
+    folder = Folder(locate(out)[0])
+    _check(folder)
+    return folder
+
+
+def _check(folder: Folder) -> None:
+    if not folder.root.is_dir() or not (folder.state.is_dir() or folder.part_names()):
+        raise UserError(f"{folder.root} is not an output of Nightcap; give the folder of an earlier run.")
+
+
+def _tables(folder: Folder, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The newest rows. FileNotFoundError only between two parts, never after a part was begun."""
+    journal = read_journal(folder.journal)  # before the parts are listed
+    names = folder.part_names()
+    drops = superseded_in(folder, names, [] if journal is None else [journal["key"]])
+    for name, drop in zip(names, drops, strict=False):
+        yield from read_part(folder, name, columns, drop)
+    if journal is not None:
+        yield journal.filter(pa.array(~drops[-1])).select(columns)
+
+
+def _batches(folder: Folder, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    given: list[Hashes] = []
+    seen: Hashes | None = None
+    with explained(folder.root, denied=UserError):
+        while True:
+            try:
+                for table in _tables(folder, ["key", *(name for name in columns if name != "key")]):
+                    keys = hash_strings(table["key"])
+                    given.append(keys)
+                    fresh = table if seen is None else table.filter(pa.array(~np.isin(keys, seen)))
+                    yield from fresh.select(columns).to_batches()
+                return
+            except FileNotFoundError:
+                _check(folder)
+                seen = np.concatenate(given) if given else None
+
+
+def _count(out: str, folder: Folder) -> Status:
+    counts: dict[str, Counter[str]] = {"status": Counter(), "reason": Counter(), "model": Counter()}
+    examples: dict[str, list[str]] = defaultdict(list)
+    sums: Counter[str] = Counter()
+    cost = Decimal(0)
+    for table in _tables(folder, _COLUMNS):
+        for name, counter in counts.items():
+            counter.update({item["values"]: item["counts"] for item in pc.value_counts(table[name]).to_pylist()})
+        for reason in counts["reason"]:
+            if reason is not None and len(examples[reason]) < _EXAMPLES:
+                keys = table["key"].filter(pc.equal(table["reason"], reason))
+                examples[reason] += keys.slice(0, _EXAMPLES - len(examples[reason])).to_pylist()
+        sums.update({name: pc.sum(table[name]).as_py() or 0 for name in _TOKENS})
+        cost += pc.sum(table["cost_usd"]).as_py() or 0
+        answered = pc.and_(pc.greater(table["attempts"], 0), pc.not_equal(table["status"], "failed"))
+        sums["unpriced"] += pc.sum(pc.and_(answered, pc.is_null(table["cost_usd"]))).as_py() or 0
+    reasons = counts["reason"].most_common()
+    return Status(
+        out=out,
+        rows=counts["status"].total(),
+        statuses=dict(counts["status"].most_common()),
+        reasons=tuple(ReasonCount(name, rows, tuple(examples[name])) for name, rows in reasons if name is not None),
+        models=dict(counts["model"].most_common()),
+        cost_usd=cost,
+        unpriced=sums["unpriced"],
+        runs=tuple(json.loads(path.read_bytes()) for path in sorted(folder.runs.glob("*.json"))),
+        **{name: sums[name] for name in _TOKENS},
+    )
