@@ -1,0 +1,27 @@
+"""What we know about models, as data: which there are, what an image and a text cost in tokens, what tokens cost.
+
+Importing this is cheap: catalogue, numpy, tokenizer and price list are loaded by the first call that needs them.
+"""
+
+from pipeline.models.catalogue import MAX_SIDE_PX, Model, find_model, list_models
+from pipeline.models.dimensions import best_dimensions, image_tokens, image_tokens_array, parse_policy
+from pipeline.models.prices import Fee, Price, Rates, find_fee, find_price
+from pipeline.models.text_tokens import prompt_tokens, text_tokens
+
+__all__ = [
+    "MAX_SIDE_PX",
+    "Fee",
+    "Model",
+    "Price",
+    "Rates",
+    "best_dimensions",
+    "find_fee",
+    "find_model",
+    "find_price",
+    "image_tokens",
+    "image_tokens_array",
+    "list_models",
+    "parse_policy",
+    "prompt_tokens",
+    "text_tokens",
+]
