@@ -1,0 +1,136 @@
+"""What the pretended model says, and what that costs. Pure.
+
+Captions depend on nothing but the image, so that a test can tell from a caption which image was asked about, and say
+that no model has seen it, so that none is taken for a real one. Tokens are counted by the real model's rules.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from pipeline import models
+from pipeline.emulator.limits import CHARACTERS_PER_TOKEN
+from pipeline.emulator.question import Picture, Question
+from pipeline.models import Model
+
+FILLER = " No model has looked at it; this sentence stands where a description would be."
+APOLOGY = "I'm sorry, but I can't assist with that request."
+FRAME_TOKENS = 4
+"""Of each further message: three for its frame and one for its role (openai-cookbook, counting tokens)."""
+PRIMING_TOKENS = 3
+UNKNOWN_IMAGE_TOKENS = 576
+MAX_SCHEMA_DEPTH = 16
+
+Finish = Literal["stop", "length", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer and its tokens."""
+
+    text: str
+    finish: Finish
+    prompt_tokens: int
+    completion_tokens: int
+    """Including `reasoning_tokens`."""
+    reasoning_tokens: int = 0
+
+
+def give_answer(
+    model: Model, prompt_tokens: int, text: str, *, max_tokens: int | None = None, reasoning_tokens: int = 0
+) -> Answer:
+    """`text` as far as `max_tokens` allow. Reasoning is spent first, so a small limit may leave nothing to say."""
+    length = text_tokens(model, text)
+    if max_tokens is None or reasoning_tokens + length <= max_tokens:
+        return Answer(text, "stop", prompt_tokens, reasoning_tokens + length, reasoning_tokens)
+    room = max(0, max_tokens - reasoning_tokens)
+    return Answer(_cut(model, text, room), "length", prompt_tokens, max_tokens, min(reasoning_tokens, max_tokens))
+
+
+def caption(model: Model, question: Question, wanted_tokens: int) -> str:
+    """A sentence for each image, then filler; the wanted JSON where the question has a schema."""
+    text = " ".join(map(_sentence, question.pictures)) or "There is no picture in this question."
+    missing = wanted_tokens - text_tokens(model, text)
+    text += FILLER * max(1, math.ceil(missing / text_tokens(model, FILLER)))
+    if question.schema is None:
+        return text
+    return json.dumps(_instance(question.schema, question.schema, text, 0), separators=(",", ":"))
+
+
+def prompt_tokens(model: Model, question: Question) -> int:
+    """Of all messages and images, as billed."""
+    pictures = [image_tokens(model, picture) for picture in question.pictures]
+    texts = {"system": "", "user": ""}
+    extra = 0
+    for message in question.messages:
+        role = "system" if message.role == "developer" else message.role
+        if texts.get(role) == "":
+            texts[role] = message.text
+        else:
+            extra += FRAME_TOKENS + text_tokens(model, message.text)
+    counted = models.prompt_tokens(model, texts["system"], texts["user"], pictures)
+    if counted is None:
+        framed = [text for text in texts.values() if text]
+        counted = PRIMING_TOKENS + sum(FRAME_TOKENS + text_tokens(model, text) for text in framed) + sum(pictures)
+    return counted + extra
+
+
+def image_tokens(model: Model, picture: Picture) -> int:
+    """By the model's rule; by LLaVA's where nobody knows it."""
+    counted = model.image_tokens(picture.width, picture.height, picture.detail)
+    return UNKNOWN_IMAGE_TOKENS if counted is None else counted
+
+
+@lru_cache(maxsize=1024)  # prompts repeat for every image of a job
+def text_tokens(model: Model, text: str) -> int:
+    """By the model's tokenizer, else by length."""
+    counted = models.text_tokens(model, text)
+    return math.ceil(len(text) / CHARACTERS_PER_TOKEN) if counted is None else counted
+
+
+def _sentence(picture: Picture) -> str:
+    ratio = picture.width / picture.height
+    form = "square" if 0.95 < ratio < 1.05 else "landscape" if ratio > 1 else "portrait"
+    return f"A {picture.width}x{picture.height} {picture.format} picture, {form}, marked {picture.digest}."
+
+
+def _cut(model: Model, text: str, tokens: int) -> str:
+    """The longest beginning of `text` that has at most so many tokens."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text_tokens(model, text[:middle]) <= tokens:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low]
+
+
+def _instance(schema: object, root: Mapping[str, object], text: str, depth: int) -> object:
+    """The plainest value that a JSON schema of structured outputs allows; strings hold `text`."""
+    if not isinstance(schema, Mapping) or depth > MAX_SCHEMA_DEPTH:
+        return None
+    if isinstance(reference := schema.get("$ref"), str):
+        return _instance(_resolve(reference, root), root, text, depth + 1)
+    if isinstance(choices := schema.get("enum") or schema.get("anyOf"), list):
+        return choices[0] if "enum" in schema else _instance(choices[0], root, text, depth + 1)
+    if "const" in schema:
+        return schema["const"]
+    kind = schema.get("type")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "array":
+        return [_instance(schema.get("items"), root, text, depth + 1)]
+    if isinstance(properties := schema.get("properties"), Mapping):
+        return {name: _instance(value, root, text, depth + 1) for name, value in properties.items()}
+    plain = {"string": text, "integer": 1, "number": 0.5, "boolean": True, "object": {}}
+    return schema.get("minimum", plain.get(str(kind)))
+
+
+def _resolve(reference: str, root: Mapping[str, object]) -> object:
+    found: object = root
+    for name in reference.removeprefix("#").strip("/").split("/"):
+        found = found.get(name) if name and isinstance(found, Mapping) else found
+    return found

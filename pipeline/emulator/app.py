@@ -1,0 +1,219 @@
+"""The emulator as a web server: routes, delivery, start and stop. The only file of the room that does I/O."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from pipeline.clock import Clock, SystemClock
+from pipeline.emulator import errors
+from pipeline.emulator.errors import Rejected
+from pipeline.emulator.limits import Provider
+from pipeline.emulator.options import EmulatorOptions
+from pipeline.emulator.service import Call, Outcome, Service
+from pipeline.emulator.stats import Stats
+from pipeline.errors import UserError
+
+SLOW_PIECES = 20
+SLOW_SECONDS = 10.0
+HANG_SECONDS = 3600.0
+STOP_SECONDS = 0.2
+"""How long a stop waits for requests under way; those that hang are cut then."""
+
+SERVICE = web.AppKey("service", Service)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started emulator."""
+
+    endpoint: str
+    """`http://127.0.0.1:PORT`, what AZURE_OPENAI_ENDPOINT takes."""
+    service: Service
+    runner: web.AppRunner
+
+    @property
+    def base_url(self) -> str:
+        """`http://127.0.0.1:PORT/v1`, what OPENAI_BASE_URL takes."""
+        return f"{self.endpoint}/v1"
+
+    @property
+    def stats(self) -> Stats:
+        return self.service.stats
+
+    async def stop(self) -> None:
+        await self.runner.cleanup()
+
+
+def create_app(options: EmulatorOptions, clock: Clock) -> web.Application:
+    """The emulator's routes around one Service, which is at `app[SERVICE]`."""
+    app = web.Application(client_max_size=options.max_body_bytes)
+    app[SERVICE] = Service(options, clock)
+    app.add_routes([web.get("/health", _health), web.get("/stats", _stats), web.post("/reset", _reset)])
+    if options.provider != "azure":
+        app.add_routes([web.post("/v1/chat/completions", _openai), web.get("/v1/models", _models)])
+    if options.provider != "openai":
+        deployment = "/openai/deployments/{deployment}"
+        app.add_routes(
+            [
+                web.post(f"{deployment}/chat/completions", _azure),
+                web.post(f"{deployment}/extensions/chat/completions", _azure),
+                web.post("/openai/v1/chat/completions", _azure),
+                web.get("/openai/v1/models", _models),
+                web.get("/openai/models", _models),
+            ]
+        )
+    app.router.add_route("*", "/{path:.*}", _unknown)
+    return app
+
+
+async def start(options: EmulatorOptions, clock: Clock | None = None) -> Running:
+    """Listen. Raises UserError when the address is not free."""
+    app = create_app(options, clock or SystemClock())
+    # A client that goes away ends its request, as it does behind a real gateway.
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=STOP_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, options.host, options.port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise UserError(f"Cannot listen on {options.host} port {options.port}: {error.strerror}.") from None
+    host, port = runner.addresses[0][:2]
+    return Running(f"http://{host}:{port}", app[SERVICE], runner)
+
+
+def serve(options: EmulatorOptions, announce: Callable[[Running], None]) -> None:
+    """Run until interrupted; `announce` is called once it listens."""
+
+    async def run() -> None:
+        running = await start(options)
+        try:
+            announce(running)
+            await asyncio.Event().wait()
+        finally:
+            await running.stop()
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(run())
+
+
+async def _openai(request: web.Request) -> web.StreamResponse:
+    return await _chat(request, "openai")
+
+
+async def _azure(request: web.Request) -> web.StreamResponse:
+    dated = "deployment" in request.match_info
+    if dated and not request.query.get("api-version"):
+        return _response(request.app[SERVICE].refuse("azure", errors.NO_SUCH_RESOURCE))
+    return await _chat(request, "azure")
+
+
+async def _chat(request: web.Request, provider: Provider) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    with service.stats.handling(service.now()) as number:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return await _deliver(request, service.refuse(provider, errors.BODY_TOO_LARGE))
+        call = Call(
+            provider=provider,
+            body=body,
+            content_type=request.content_type,
+            key=_key(request, provider),
+            deployment=request.match_info.get("deployment"),
+            api_version=request.query.get("api-version"),
+            enhanced="/extensions/" in request.path,
+        )
+        return await _deliver(request, service.ask(call, number))
+
+
+async def _deliver(request: web.Request, outcome: Outcome) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    stats = service.stats
+    try:
+        await service.sleep(outcome.delay_seconds)
+        response = await _send(request, outcome)
+    except (asyncio.CancelledError, ConnectionError):
+        stats.abandoned += 1
+        raise
+    if outcome.delivery in ("whole", "slow_body"):
+        stats.sent(outcome.status, outcome.question, service.now())
+    return response
+
+
+async def _send(request: web.Request, outcome: Outcome) -> web.StreamResponse:
+    service = request.app[SERVICE]
+    if outcome.delivery == "hang":
+        await service.sleep(HANG_SECONDS)
+    if outcome.delivery in ("hang", "cut"):
+        return _cut(request, web.Response())
+    if outcome.delivery == "whole":
+        # Sent here and not by returning it, so that an answer counts only when it has left.
+        response: web.StreamResponse = _response(outcome)
+        await response.prepare(request)
+        await response.write_eof()
+        return response
+    headers = {**outcome.headers, "Content-Type": outcome.content_type, "Content-Length": str(len(outcome.body))}
+    response = web.StreamResponse(status=outcome.status, headers=headers)
+    await response.prepare(request)
+    if outcome.delivery == "cut_body":
+        await response.write(outcome.body[: len(outcome.body) // 2])
+        return _cut(request, response)
+    size = len(outcome.body) // SLOW_PIECES + 1
+    for at in range(0, len(outcome.body), size):
+        await service.sleep(SLOW_SECONDS / SLOW_PIECES)
+        await response.write(outcome.body[at : at + size])
+    await response.write_eof()
+    return response
+
+
+def _cut(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+def _response(outcome: Outcome) -> web.Response:
+    return web.Response(
+        body=outcome.body, status=outcome.status, headers=outcome.headers, content_type=outcome.content_type
+    )
+
+
+def _key(request: web.Request, provider: Provider) -> str | None:
+    if provider == "azure" and "api-key" in request.headers:
+        return request.headers["api-key"]
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key or None if scheme.lower() == "bearer" else None
+
+
+def _provider(request: web.Request) -> Provider:
+    return "azure" if request.path.startswith("/openai/") else "openai"
+
+
+async def _models(request: web.Request) -> web.Response:
+    service, provider = request.app[SERVICE], _provider(request)
+    try:
+        service.check_key(provider, _key(request, provider))
+    except Rejected as rejected:
+        return _response(service.refuse(provider, rejected.error))
+    return web.Response(body=service.model_list(), content_type="application/json")
+
+
+async def _unknown(request: web.Request) -> web.Response:
+    service, provider = request.app[SERVICE], _provider(request)
+    return _response(service.refuse(provider, errors.unknown_url(provider, request.method, request.path)))
+
+
+async def _health(request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _stats(request: web.Request) -> web.Response:
+    return web.json_response(request.app[SERVICE].stats.as_json())
+
+
+async def _reset(request: web.Request) -> web.Response:
+    request.app[SERVICE].reset()
+    return web.json_response({"status": "ok"})

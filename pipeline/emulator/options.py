@@ -1,0 +1,66 @@
+"""What can be set about the emulator. Knows nothing of the wire."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.emulator.faults import Step, check_fault
+from pipeline.errors import UserError
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatorOptions:
+    """A server as patient, as strict and as broken as wanted. All times are seconds of its own clock."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0: any free port."""
+    provider: Literal["both", "openai", "azure"] = "both"
+    """Whose URLs are served: `/v1/...` is OpenAI, `/openai/...` is Azure; each answers in its own manner."""
+    model: str | None = None
+    """The model whose rules hold whatever a request names; None: the one that the request names, 404 if unknown."""
+    deployments: Mapping[str, str] = field(default_factory=dict)
+    """Azure deployment to model. Empty: every deployment exists, and runs `model`, the model of its name, or gpt-4o."""
+    api_key: str | None = field(default=None, repr=False)
+    """Requests with any other key get 401; None: no key is needed."""
+    rpm: int | None = None
+    """Requests per minute, for each model or deployment; None: unlimited, and no rate-limit headers."""
+    tpm: int | None = None
+    request_window: float = 60.0
+    """Also enforce the request limit's share of so many seconds (10 or 1: what Azure does)."""
+    token_window: float = 60.0
+    latency: float = 0.0
+    """Median time to the first token."""
+    token_latency: float = 0.0
+    """Median time for each further token of the answer."""
+    latency_sigma: float = 0.0
+    """Spread of the log-normal latency; 0.35 is typical of a busy service, 0 means always the median."""
+    caption_tokens: int = 0
+    """Answers are filled up to about so many tokens."""
+    reasoning_tokens: int = 0
+    """Tokens that reasoning models spend unseen before they answer; they count towards max_completion_tokens."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Share of requests that meet a fault: {"overloaded": 0.02, "refusal": 0.01}; names in `faults.FAULTS`."""
+    scenario: tuple[Step, ...] = ()
+    """Faults at set times, numbers or images; goes before `rates`."""
+    seed: int = 0
+    time_scale: float = 1.0
+    """How much faster its clock goes: 60 rehearses an hour in a minute, for a client whose clock goes as fast."""
+    decode: bool = False
+    """Decode every image fully; otherwise its header and its end are looked at, which costs 1 % of that."""
+    max_body_bytes: int = 50 * MIB
+    """Larger requests get 413."""
+
+    def __post_init__(self) -> None:
+        for name, rate in self.rates.items():
+            check_fault(name, "the fault rates")
+            if not 0 <= rate <= 1:
+                raise UserError(f"The rate of fault {name!r} is {rate:g}; give a share between 0 and 1.")
+        if self.time_scale <= 0:
+            raise UserError(f"The time scale is {self.time_scale:g}; give a number above 0.")
+        for limit in ("rpm", "tpm"):
+            value = getattr(self, limit)
+            if value is not None and value <= 0:
+                raise UserError(f"The limit {limit} is {value}; give a number above 0, or none for no limit.")

@@ -1,0 +1,280 @@
+"""One request through key, limits, faults and answer: decides what to send, how late and how broken; does no I/O."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Literal
+
+from pipeline.clock import Clock
+from pipeline.emulator import errors, replies
+from pipeline.emulator.answer import APOLOGY, Answer, caption, give_answer, image_tokens, prompt_tokens
+from pipeline.emulator.errors import Rejected, WireError
+from pipeline.emulator.faults import SPOILING, Arrival, chance, decide
+from pipeline.emulator.limits import Limits, Provider, admission_tokens
+from pipeline.emulator.options import EmulatorOptions
+from pipeline.emulator.question import Question, read_question
+from pipeline.emulator.stats import Stats
+from pipeline.errors import UnknownModel, UserError
+from pipeline.models import Model, find_model, list_models
+
+Delivery = Literal["whole", "slow_body", "cut", "cut_body", "hang"]
+DELIVERIES: Mapping[str, Delivery] = {"slow_body": "slow_body", "cut": "cut", "cut_body": "cut_body", "hang": "hang"}
+"""Faults of the sending itself."""
+
+JSON = "application/json"
+HTML = "text/html"
+FALLBACK_MODEL = "gpt-4o"
+"""Of an Azure deployment whose name says nothing."""
+OLD_MODEL = "gpt-4-vision-preview"
+"""Ends its answers with `finish_details` instead of `finish_reason`."""
+SHORT_MODELS = (OLD_MODEL, "gpt-4-turbo")
+SHORT_MAX_TOKENS = 16
+"""Azure's default for SHORT_MODELS (quotas and limits)."""
+ENHANCED_UNTIL = "2024-03-01-preview"
+"""Azure removed the enhancements after this version."""
+PAGE = b"<!doctype html><html><head><title>Welcome</title></head><body>Please sign in to continue.</body></html>\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A chat request as it came."""
+
+    provider: Provider
+    body: bytes
+    content_type: str
+    key: str | None
+    deployment: str | None = None
+    """From the URL; None where the body names the model."""
+    api_version: str | None = None
+    enhanced: bool = False
+    """Sent to Azure's `/extensions/` path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What to send back, and how."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    content_type: str = JSON
+    delay_seconds: float = 0.0
+    delivery: Delivery = "whole"
+    question: str | None = None
+    """Digest of the question, when this is a usable answer to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who is asked: the name under which limits count, and the model whose rules hold."""
+
+    name: str
+    model: Model
+    shown: str
+    """As the answer names it."""
+    limits: Limits
+    now: float
+    """When it was asked."""
+
+
+class Service:
+    """The provider's side of the wire, with its memory of what was asked."""
+
+    def __init__(self, options: EmulatorOptions, clock: Clock) -> None:
+        self.options = options
+        self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: counters, limits, and how far the scenario is."""
+        self.stats = Stats()
+        self._limits: dict[str, Limits] = {}
+
+    def now(self) -> float:
+        """Monotonic seconds of the emulator's own, possibly faster, clock."""
+        return self._clock.monotonic() * self.options.time_scale
+
+    async def sleep(self, seconds: float) -> None:
+        """Let so many of its own seconds pass."""
+        if seconds:
+            await self._clock.sleep(seconds / self.options.time_scale)
+
+    def ask(self, call: Call, number: int) -> Outcome:
+        """The outcome of the request that arrived as `number`, counted from 1."""
+        self.stats.bytes_received += len(call.body)
+        target = None
+        try:
+            self.check_key(call.provider, call.key)
+            body = _parse(call)
+            target = self._target(call, body)
+            question = self._read(call, target, body)
+            self._admit(call, target, question)
+            return self._answer(call, target, question, self._fault(call, target, question, number))
+        except Rejected as rejected:
+            return self.refuse(call.provider, rejected.error, target)
+
+    def refuse(self, provider: Provider, error: WireError, target: Target | None = None) -> Outcome:
+        """An error as the provider sends it."""
+        if error.html:
+            return Outcome(error.status, error.body(), {}, HTML)
+        return Outcome(error.status, error.body(), _headers(provider, target, 0.0, error.retry_after))
+
+    def check_key(self, provider: Provider, key: str | None) -> None:
+        """Rejected (401) unless the key is right, or none is needed."""
+        if self.options.api_key is not None and key != self.options.api_key:
+            raise Rejected(errors.unauthorized(provider, key))
+
+    def model_list(self) -> bytes:
+        """The body of `GET .../models`."""
+        known = [self.options.model] if self.options.model else [model.name for model in list_models()]
+        names = list(self.options.deployments) or known
+        return replies.model_list(names, int(self._clock.time()))
+
+    def _target(self, call: Call, body: Mapping[str, object]) -> Target:
+        name = call.deployment or body.get("model")
+        if not name or not isinstance(name, str):
+            raise Rejected(WireError(400, "you must provide a model parameter"))
+        if call.provider == "azure":
+            if call.enhanced and (call.api_version or "") > ENHANCED_UNTIL:
+                raise Rejected(errors.NO_SUCH_RESOURCE)
+            return self._deployment(name)
+        try:
+            model = find_model(self.options.model or name)
+        except UnknownModel:
+            raise Rejected(errors.unknown_model(name)) from None
+        except UserError:
+            raise Rejected(errors.NO_IMAGES) from None
+        if model.responses_only:
+            raise Rejected(errors.RESPONSES_ONLY)
+        return Target(name, model, name, self._limits_of("openai", name), self.now())
+
+    def _deployment(self, name: str) -> Target:
+        options = self.options
+        if options.deployments and name not in options.deployments:
+            raise Rejected(errors.NO_SUCH_DEPLOYMENT)
+        try:
+            model = find_model(options.deployments.get(name) or options.model or f"azure:{name}")
+        except UserError:
+            model = find_model(FALLBACK_MODEL)
+        return Target(name, model, model.requested, self._limits_of("azure", name), self.now())
+
+    def _limits_of(self, provider: Provider, name: str) -> Limits:
+        if name not in self._limits:
+            options = self.options
+            windows = (options.request_window, options.token_window)
+            self._limits[name] = Limits(provider, options.rpm, options.tpm, *windows)
+        return self._limits[name]
+
+    def _read(self, call: Call, target: Target, body: Mapping[str, object]) -> Question:
+        version, decode = call.api_version, self.options.decode
+        question = read_question(body, target.model, provider=call.provider, api_version=version, decode=decode)
+        if call.enhanced and len(question.pictures) > 1:
+            raise Rejected(errors.ONE_IMAGE)
+        if question.max_tokens is None and call.provider == "azure" and target.model.name in SHORT_MODELS:
+            question = replace(question, max_tokens=SHORT_MAX_TOKENS)
+        return question
+
+    def _admit(self, call: Call, target: Target, question: Question) -> None:
+        pictures = sum(image_tokens(target.model, picture) for picture in question.pictures)
+        cost = admission_tokens(call.provider, question.characters, pictures, question.max_tokens)
+        if denied := target.limits.admit(target.now, cost):
+            self.stats.denied[denied.kind] += 1
+            raise Rejected(errors.denied(call.provider, denied, target.name, call.api_version or "v1"))
+
+    def _fault(self, call: Call, target: Target, question: Question, number: int) -> str | None:
+        """The fault that spoils the answer; Rejected when the fault is an error."""
+        stats, digest = self.stats, question.digest
+        stats.asked[digest] += 1
+        stats.images += len(question.pictures)
+        stats.mime_mismatches += sum(picture.mime != f"image/{picture.format}" for picture in question.pictures)
+        arrival = Arrival(
+            number=number,
+            seconds=target.now - (stats.first_arrival or 0.0),
+            question=digest,
+            images=tuple(picture.digest for picture in question.pictures),
+            attempt=stats.asked[digest],
+        )
+        step = decide(self.options.scenario, self.options.rates, self.options.seed, arrival)
+        if step is None:
+            return None
+        stats.faults[step.fault] += 1
+        error = errors.ordered(step.fault, call.provider, target.name, call.api_version or "v1", step.retry_after)
+        if error:
+            raise Rejected(error)
+        return step.fault
+
+    def _answer(self, call: Call, target: Target, question: Question, fault: str | None) -> Outcome:
+        answer = self._say(target.model, question, fault)
+        self.stats.prompt_tokens += answer.prompt_tokens
+        self.stats.completion_tokens += answer.completion_tokens
+        body = replies.completion(
+            answer,
+            provider=call.provider,
+            model=target.shown,
+            created=int(self._clock.time()),
+            fault=fault,
+            old=target.model.name == OLD_MODEL,
+            grounding=call.enhanced and question.grounding,
+        )
+        delay = self._delay(question.digest, answer)
+        content_type = JSON
+        if fault == "invalid_json":
+            body = body[: len(body) // 2]
+        elif fault == "html":
+            body, content_type = PAGE, HTML
+        return Outcome(
+            status=200,
+            body=body,
+            headers=_headers(call.provider, target, delay),
+            content_type=content_type,
+            delay_seconds=delay,
+            delivery=DELIVERIES.get(fault or "", "whole"),
+            question=None if fault in SPOILING else question.digest,
+        )
+
+    def _say(self, model: Model, question: Question, fault: str | None) -> Answer:
+        prompt = prompt_tokens(model, question)
+        if prompt > (model.context_tokens or prompt):
+            raise Rejected(errors.context_length(model.context_tokens, prompt))
+        if fault in ("refusal", "apology"):
+            return give_answer(model, prompt, APOLOGY)
+        text = caption(model, question, self.options.caption_tokens)
+        if fault == "answer_filtered":
+            return replace(give_answer(model, prompt, text[: len(text) // 2]), finish="content_filter")
+        reasoning = self.options.reasoning_tokens if model.reasoning else 0
+        return give_answer(model, prompt, text, max_tokens=question.max_tokens, reasoning_tokens=reasoning)
+
+    def _delay(self, digest: str, answer: Answer) -> float:
+        options = self.options
+        median = options.latency + options.token_latency * answer.completion_tokens
+        if not options.latency_sigma:
+            return median
+        # The middle of the chance's step: never exactly 0, which no normal distribution has.
+        share = chance(options.seed, "latency", digest, self.stats.asked[digest]) + 2.0**-49
+        return median * math.exp(options.latency_sigma * NormalDist().inv_cdf(share))
+
+
+def _headers(
+    provider: Provider, target: Target | None, seconds: float, retry_after: float | None = None
+) -> dict[str, str]:
+    standings = target.limits.standings(target.now) if target else {}
+    return replies.headers(provider, standings, processing_seconds=seconds, retry_after=retry_after)
+
+
+def _parse(call: Call) -> dict[str, object]:
+    if call.content_type != JSON:
+        message = (
+            f"Unsupported content type: '{call.content_type}'. This API method only accepts 'application/json' "
+            f"requests, but you specified the header 'Content-Type: {call.content_type}'. Please try again with a "
+            "supported content type."
+        )
+        raise Rejected(WireError(400, message, code="unsupported_content_type"))
+    try:
+        body = json.loads(call.body)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise Rejected(errors.BAD_JSON)
+    return body

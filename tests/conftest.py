@@ -1,0 +1,69 @@
+"""What holds for every test: no network but this machine, no credentials, and an emulator for who asks for one."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from pipeline.emulator.app import Running
+from tests.helpers.servers import emulate
+
+CREDENTIALS = ("OPENAI_", "AZURE_", "AWS_", "GOOGLE_")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+HERE = ("127.0.0.1", "::1", "localhost", "", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_other_machine() -> Iterator[None]:
+    """Fail a test that connects to, or looks up, another machine.
+
+    asyncio, and so aiohttp, connects through `socket.socket.connect` and looks names up through `socket.getaddrinfo`,
+    as every pure Python client does. Not covered: native code (obstore, pyarrow, uvloop) and other processes.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _guarded_connect(getattr(socket.socket, name)))
+        patch.setattr(socket, "getaddrinfo", _guarded_lookup(socket.getaddrinfo))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_credentials() -> Iterator[None]:
+    """Neither the developer's accounts nor a proxy; other processes inherit this."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(CREDENTIALS) or name.upper() in PROXIES:
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Running]:
+    """A patient emulator that knows no limits and makes no faults; `helpers.servers.emulate` starts any other."""
+    async with emulate() as running:
+        yield running
+
+
+def _guarded_connect(connect: Callable[..., object]) -> Callable[..., object]:
+    def guarded(self: socket.socket, address: object) -> object:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            assert isinstance(address, tuple)
+            _check_host(address[0])
+        return connect(self, address)
+
+    return guarded
+
+
+def _guarded_lookup(lookup: Callable[..., object]) -> Callable[..., object]:
+    def guarded(host: str | bytes | None, *args: object, **kwargs: object) -> object:
+        _check_host(host.decode() if isinstance(host, bytes) else host)
+        return lookup(host, *args, **kwargs)
+
+    return guarded
+
+
+def _check_host(host: str | None) -> None:
+    if host not in HERE:
+        # Not an OSError: code that treats an unreachable server as an ordinary event must not hide this.
+        pytest.fail(f"This test tried to reach {host}; tests reach only 127.0.0.1.")
