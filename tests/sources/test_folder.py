@@ -118,10 +118,10 @@ def test_a_folder_that_cannot_be_listed_is_a_row(
 
 
 def test_a_folder_without_permission_is_a_row(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
     make(tmp_path, "a.jpg", "closed/b.jpg")
     (tmp_path / "closed").chmod(0)
+    if os.access(tmp_path / "closed", os.R_OK):
+        pytest.skip("this account may read everything")
     try:
         source = open_source(SourceOptions((str(tmp_path),)))
         _, folder = source.list()
