@@ -102,7 +102,8 @@ async def _endpoint(endpoint: Endpoint) -> str:
             return f"{address} answers and accepts the key."
         return f"{address} answers, but does not list {wanted}; it has {', '.join(sorted(answer)[:8])}."
     failure = answer if isinstance(answer, Failure) else read_response(answer.status, answer.headers, answer.body)
-    if isinstance(failure, Failure) and failure.reason in ("credentials_refused", "unreachable", "timeout"):
+    fatal = ("credentials_refused", "wrong_address", "unreachable", "timeout")
+    if isinstance(failure, Failure) and failure.reason in fatal:
         raise RunError(f"{address}: {failure.message}")
     return f"{address} answers; it cannot list its models, so the key was not tried."
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pipeline.api.client import Client
 from pipeline.api.options import LimitOptions
 from pipeline.api.payload import rename_max_tokens
-from pipeline.api.replies import read_response
-from pipeline.api.retry import RenameMaxTokens, Stop, Wait, decide
+from pipeline.api.reading.replies import read_response
+from pipeline.api.retry import UNCOUNTED_REASONS, GiveUp, RenameMaxTokens, Stop, Wait, decide
 from pipeline.api.throttle import Reservation, Throttle
 from pipeline.clock import Clock, utc
 from pipeline.errors import RunError
@@ -34,48 +34,53 @@ class Asker:
         self._clock = clock
         self._rng = rng
         self._on_retry = on_retry
+        self._rename = False
+        """Whether the model has told us to rename max_tokens: one image pays for finding out, not each."""
 
     async def ask(self, request: Request) -> Answer:
         """The answer, or the failure that is to be the image's row.
 
         Raises RunError when the failure concerns the whole run, ThrottleClosed when the run stopped before an answer.
         """
-        body = request.body
-        first = self._clock.monotonic()
-        sent_at = self._clock.time()
+        clock = self._clock
+        body = rename_max_tokens(request.body) if self._rename else request.body
+        sent_at: float | None = None
         tries = counted = 0
+        reason, since = "", 0.0
         while True:
-            queued = self._clock.monotonic()
+            queued = clock.monotonic()
             async with self._throttle.reserve(self._cost(request), retry=tries > 0) as reservation:
-                sent = self._clock.monotonic()
-                if tries == 0:
-                    sent_at = self._clock.time()
-                tries += 1
+                sent = clock.monotonic()
+                sent_at = clock.time() if sent_at is None else sent_at
                 outcome = await self._try(body, reservation)
-            received = self._clock.monotonic()
+                received = clock.monotonic()
+            tries += 1
             if isinstance(outcome, Reply):
                 break
-            counted += outcome.reason not in ("rate_limited", "unreachable")
-            decision = decide(outcome, counted, received - first, self._limits, self._rng)
-            if isinstance(decision, Stop):
-                raise RunError(decision.message)
-            if isinstance(decision, RenameMaxTokens):
-                body = rename_max_tokens(body)
-            elif isinstance(decision, Wait):
-                if outcome.reason == "rate_limited":
-                    self._throttle.pause(decision.seconds)
-                else:
-                    await self._throttle.sleep(decision.seconds)
-            else:
-                break
-            self._on_retry(outcome)
+            if outcome.reason != reason:
+                reason, since = outcome.reason, received
+            counted += reason not in UNCOUNTED_REASONS
+            match decide(outcome, counted, received - since, self._limits, self._rng):
+                case Stop(message):
+                    raise RunError(message)
+                case GiveUp():
+                    break
+                case RenameMaxTokens():
+                    renamed = rename_max_tokens(body)
+                    if renamed == body:
+                        break  # it is not the name that is wrong
+                    body, self._rename = renamed, True
+                    self._on_retry(outcome)
+                case Wait(seconds):
+                    self._on_retry(outcome)
+                    await self._wait(reason, seconds)
         return Answer(
             outcome=outcome,
             attempts=tries,
             latency_ms=round((received - sent) * 1000),
             queue_ms=round((sent - queued) * 1000),
             started_at=utc(sent_at),
-            finished_at=utc(self._clock.time()),
+            finished_at=utc(clock.time()),
         )
 
     async def _try(self, body: bytes, reservation: Reservation) -> Reply | Failure:
@@ -85,6 +90,12 @@ class Asker:
         outcome = read_response(response.status, response.headers, response.body)
         reservation.used_tokens = outcome.usage.total_tokens
         return outcome
+
+    async def _wait(self, reason: str, seconds: float) -> None:
+        if reason == "rate_limited":
+            self._throttle.pause(seconds)  # concerns everybody; this image waits with them, at the front of the line
+        else:
+            await self._throttle.sleep(seconds)
 
     def _cost(self, request: Request) -> int:
         """Tokens at admission: what both providers count, the prompt and the largest answer (rate limit guides)."""

@@ -2,7 +2,8 @@
 
 Wire forms: OpenAI `POST {base}/chat/completions`; Azure, header `api-key`, either dated
 `POST {endpoint}/openai/deployments/{D}/chat/completions?api-version=V` or undated
-`POST {endpoint}/openai/v1/chat/completions` with the deployment's name as `model` (quickstart 2025-02, api-version life cycle 2025-08).
+`POST {endpoint}/openai/v1/chat/completions` with the deployment's name as `model` (quickstart 2025-02, api-version life
+cycle 2025-08).
 """
 
 from collections.abc import Mapping
@@ -21,19 +22,12 @@ class Endpoint:
 
     provider: str
     url: str
+    models_url: str
+    """Where it lists its models: the cheapest question that proves address and key."""
     headers: Mapping[str, str] = field(repr=False)
     body_model: str | None
     """`model` in the body; None where the URL names the deployment."""
     deployment: str | None = None
-
-    @property
-    def models_url(self) -> str:
-        """Where the endpoint lists its models: the cheapest question that proves address and key."""
-        base, _, query = self.url.partition("?")
-        root = base.removesuffix("/chat/completions")
-        if self.deployment and self.body_model is None:
-            root = root.removesuffix(f"/deployments/{quote(self.deployment, safe='')}")
-        return f"{root}/models" + (f"?{query}" if query else "")
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -47,7 +41,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def resolve_endpoint(options: ModelOptions, environ: Mapping[str, str]) -> Endpoint:
-    """The endpoint for `options.name`, with its key from `environ`; UserError names a missing variable."""
+    """The endpoint for `options.name`, with its key from `environ`; UserError names what is missing or wrong."""
     provider, model = split_name(options.name)
     match provider:
         case "openai":
@@ -61,43 +55,66 @@ def resolve_endpoint(options: ModelOptions, environ: Mapping[str, str]) -> Endpo
 
 def _openai(model: str, base_url: str | None, environ: Mapping[str, str]) -> Endpoint:
     base = _address(base_url or environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL)
-    key = environ.get("OPENAI_API_KEY")
+    key = _key("OPENAI_API_KEY", environ)
     if not key and base == OPENAI_BASE_URL:
         raise UserError("OPENAI_API_KEY is not set; export the key of your OpenAI account.")
-    return Endpoint("openai", f"{base}/chat/completions", _bearer(key), model)
+    return _plain("openai", base, key, model)
 
 
 def _compatible(model: str, base_url: str | None, environ: Mapping[str, str]) -> Endpoint:
     base = base_url or environ.get("OPENAI_BASE_URL")
     if not base:
         raise UserError(f"compatible:{model} needs --base-url (or OPENAI_BASE_URL), e.g. http://localhost:11434/v1.")
-    return Endpoint("compatible", f"{_address(base)}/chat/completions", _bearer(environ.get("OPENAI_API_KEY")), model)
+    return _plain("compatible", _address(base), _key("OPENAI_API_KEY", environ), model)
+
+
+def _plain(provider: str, base: str, key: str | None, model: str) -> Endpoint:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return Endpoint(provider, f"{base}/chat/completions", f"{base}/models", headers, model)
 
 
 def _azure(deployment: str, options: ModelOptions, environ: Mapping[str, str]) -> Endpoint:
     address = options.base_url or environ.get("AZURE_OPENAI_ENDPOINT")
     if not address:
         raise UserError("AZURE_OPENAI_ENDPOINT is not set; it looks like https://RESOURCE.openai.azure.com.")
-    key = environ.get("AZURE_OPENAI_API_KEY")
+    key = _key("AZURE_OPENAI_API_KEY", environ)
     if not key:
         raise UserError("AZURE_OPENAI_API_KEY is not set; copy a key of your Azure OpenAI resource.")
-    root = _address(address).removesuffix("/v1").removesuffix("/openai")
-    version = options.api_version or environ.get("OPENAI_API_VERSION")
+    # The portal shows longer forms too: .../openai/v1/ and .../openai/deployments/D/chat/completions.
+    parts = urlsplit(_address(address))
+    base = f"{parts.scheme}://{parts.netloc}{f'{parts.path}/'.partition('/openai/')[0].rstrip('/')}/openai"
+    version = options.api_version or environ.get("OPENAI_API_VERSION") or "v1"
     headers = {"api-key": key}
-    if version is None or version == "v1":
-        return Endpoint("azure", f"{root}/openai/v1/chat/completions", headers, deployment, deployment)
-    path = f"openai/deployments/{quote(deployment, safe='')}/chat/completions?api-version={quote(version, safe='')}"
-    return Endpoint("azure", f"{root}/{path}", headers, None, deployment)
+    if version == "v1":
+        return Endpoint("azure", f"{base}/v1/chat/completions", f"{base}/v1/models", headers, deployment, deployment)
+    query = f"api-version={quote(version, safe='')}"
+    url = f"{base}/deployments/{quote(deployment, safe='')}/chat/completions?{query}"
+    return Endpoint("azure", url, f"{base}/models?{query}", headers, None, deployment)
 
 
-def _bearer(key: str | None) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"} if key else {}
+def _key(variable: str, environ: Mapping[str, str]) -> str | None:
+    """The key, without the line break that a file or `echo` leaves at its end; None when there is none."""
+    key = environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise UserError(f"{variable} holds a character that is in no key; copy it again.")
+    return key or None
 
 
 def _address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"The endpoint's address {parts.hostname or url!r} is not an http(s) URL.")
+    """The address without what we append ourselves; UserError when nothing can be sent there."""
+    shown = repr(url) if "@" not in url and "?" not in url else "given"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        raise UserError(f"The endpoint's address {shown} is not an http(s) URL; it looks like https://HOST/v1.")
     if parts.username or parts.password:
         raise UserError("The endpoint's address holds a password; put the key into its environment variable.")
-    return url.rstrip("/")
+    if parts.query or parts.fragment:
+        raise UserError(
+            f"The endpoint's address has a query ({parts.hostname}); end it before the '?'. "
+            "An Azure api-version goes into OPENAI_API_VERSION."
+        )
+    return url.rstrip("/").removesuffix("/chat/completions")

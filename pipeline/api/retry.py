@@ -1,7 +1,4 @@
-"""What to do after a failure: wait and ask again, give the image up, correct the request, or stop the run. Pure.
-
-Rate limits and transient faults are different signals: a 429 is the account's trouble and uses up no attempt.
-"""
+"""What to do after a failure: wait and ask again, give the image up, correct the request, or stop the run. Pure."""
 
 import random
 from dataclasses import dataclass
@@ -11,8 +8,11 @@ from pipeline.items import Failure
 
 BASE_SECONDS = 0.5
 CAP_SECONDS = 60.0
-# What a row may carry although a later run shall ask again.
-TRANSIENT_REASONS = frozenset({"timeout", "server_error", "rate_limited"})
+# An endpoint that says nothing about when to come back is asked at least so often.
+SILENT_CAP_SECONDS = 30.0
+# Trouble of the account or of the network, not of the image: uses up none of its attempts.
+UNCOUNTED_REASONS = frozenset({"rate_limited", "unreachable"})
+TRANSIENT_REASONS = frozenset({"timeout", "server_error"}) | UNCOUNTED_REASONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +42,32 @@ class Stop:
 Decision = Wait | GiveUp | RenameMaxTokens | Stop
 
 
-def decide(failure: Failure, attempt: int, elapsed: float, limits: LimitOptions, rng: random.Random) -> Decision:
-    """What follows `failure`, the `attempt`-th counted try of an image first asked `elapsed` seconds ago."""
-    hint = failure.retry_after
-    if hint is not None and hint > limits.patience_seconds and failure.reason in TRANSIENT_REASONS:
-        return Stop(f"The endpoint asks to wait {hint / 60:.0f} minutes; run again then to continue: {failure.message}")
+def decide(failure: Failure, attempt: int, lasting: float, limits: LimitOptions, rng: random.Random) -> Decision:
+    """What follows `failure`.
+
+    `attempt` is how many tries of the image count so far, this one included unless its reason is in UNCOUNTED_REASONS;
+    `lasting` is for how many seconds the image has been failing for this same reason.
+    """
+    hint = failure.retry_after or 0.0  # a server that answers "after 0 s" does not know either
     match failure.reason:
         case "quota_exhausted":
-            return Stop(f"The account's quota is used up: {failure.message} Run again after topping up to continue.")
+            return Stop(f"The account's quota is used up; run again after topping up to continue: {failure.message}")
         case "credentials_refused":
-            return Stop(f"The endpoint refused the credentials: {failure.message} Check the key.")
+            return Stop(f"The endpoint refused the credentials; check the key: {failure.message}")
         case "not_found":
             return Stop(f"The endpoint does not know the model or address: {failure.message}")
-        case "unreachable" if elapsed >= limits.patience_seconds:
-            return Stop(f"The endpoint could not be reached for {elapsed:.0f} s: {failure.message}")
+        case "wrong_address":
+            return Stop(f"The endpoint's address is not right: {failure.message}")
+    if failure.reason in TRANSIENT_REASONS and hint > limits.patience_seconds:
+        return Stop(f"The endpoint asks to wait {hint / 60:.0f} minutes; run again then to continue: {failure.message}")
+    match failure.reason:
+        case "unreachable" if lasting >= limits.patience_seconds:
+            return Stop(f"The endpoint could not be reached for {lasting:.0f} s: {failure.message}")
         case "unreachable" | "rate_limited":
-            # Without a hint, wait about as long again as it has lasted.
-            return Wait(_after_hint(hint, rng) if hint is not None else rng.uniform(0.5, 1.0) * min(max(elapsed, 1.0), 30.0))
+            return Wait(_after_hint(hint, rng) if hint else _as_long_again(lasting, rng))
         case "timeout" | "server_error" if attempt < limits.max_attempts:
-            return Wait(_after_hint(hint, rng) if hint is not None else _backoff(attempt, rng))
-    if "max_completion_tokens" in failure.message and attempt == 1:
+            return Wait(_after_hint(hint, rng) if hint else _backoff(attempt, rng))
+    if failure.http_status == 400 and "max_completion_tokens" in failure.message:
         return RenameMaxTokens()
     return GiveUp()
 
@@ -71,6 +77,11 @@ def _after_hint(hint: float, rng: random.Random) -> float:
     return hint + rng.uniform(0, min(1.0, 0.05 + 0.1 * hint))
 
 
+def _as_long_again(lasting: float, rng: random.Random) -> float:
+    """About as long as it has lasted: soon after a hiccup, seldom in an outage."""
+    return rng.uniform(0.5, 1.0) * min(max(lasting, 1.0), SILENT_CAP_SECONDS)
+
+
 def _backoff(attempt: int, rng: random.Random) -> float:
     """Exponential with full jitter."""
-    return rng.uniform(0, min(CAP_SECONDS, BASE_SECONDS * 2**attempt))
+    return rng.uniform(0, min(CAP_SECONDS, BASE_SECONDS * 2 ** min(attempt, 10)))

@@ -1,8 +1,9 @@
 """When a request may leave: requests and tokens per minute, requests in flight, pauses that the server asked for.
 
 `Limiter` is a pure state machine over time stamps; `Throttle` lets coroutines wait on it, strictly first come, first
-served, so that a large request is never starved by small ones. A request reserves its worst case and is settled with
-the real usage. Nothing is held while waiting, and cancelling a waiter gives back what it took.
+served, so that a large request is never starved by small ones; retries stand before the first. A request reserves its
+worst case and is settled with the real usage. Nothing is held while waiting, and cancelling a waiter gives back what
+it took.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from pipeline.clock import Clock, Timer
 # A bucket holds this many seconds of its rate: enough to keep a busy loop from starving it, far below a minute, so that
 # a server that enforces its limit over ten seconds is satisfied too.
 BURST_SECONDS = 2.0
+# Who would wait less than this leaves at once: timers are no finer (uvloop counts in it), and the debt is carried.
+LEEWAY_SECONDS = 0.001
 
 
 class ThrottleClosed(Exception):
@@ -34,13 +37,13 @@ class Bucket:
         self._updated = now
 
     def wait_seconds(self, cost: float, now: float) -> float:
-        """Seconds until `cost` may be taken; 0 means now."""
+        """Seconds until `cost` may be taken; not above 0 means now."""
         self._refill(now)
-        missing = min(cost, self.capacity) - self.level
-        return missing / self.rate if missing > 1e-9 else 0.0
+        return (min(cost, self.capacity) - self.level) / self.rate
 
-    def take(self, cost: float) -> None:
+    def take(self, cost: float, now: float) -> None:
         """Take `cost`; negative gives back."""
+        self._refill(now)
         self.level = min(self.capacity, self.level - cost)
 
     def _refill(self, now: float) -> None:
@@ -62,32 +65,32 @@ class Limiter:
         """Seconds until a request of `tokens` may leave; 0 means now, None means when another one has ended."""
         if self.in_flight >= self.concurrency:
             return None
-        waits = [self.paused_until - now]
+        wait = self.paused_until - now
         if self.requests:
-            waits.append(self.requests.wait_seconds(1, now))
+            wait = max(wait, self.requests.wait_seconds(1, now))
         if self.tokens:
-            waits.append(self.tokens.wait_seconds(tokens, now))
-        return max(0.0, *waits)
+            wait = max(wait, self.tokens.wait_seconds(tokens, now))
+        return wait if wait > LEEWAY_SECONDS else 0.0
 
-    def admit(self, tokens: int) -> None:
+    def admit(self, tokens: int, now: float) -> None:
         """A request leaves."""
         self.in_flight += 1
         if self.requests:
-            self.requests.take(1)
+            self.requests.take(1, now)
         if self.tokens:
-            self.tokens.take(tokens)
+            self.tokens.take(tokens, now)
 
-    def settle(self, reserved: int, used: int | None) -> None:
+    def settle(self, reserved: int, used: int | None, now: float) -> None:
         """A request ended; `used` is what it really cost in tokens, None when the server did not say."""
         self.in_flight -= 1
         if self.tokens and used is not None:
-            self.tokens.take(used - reserved)
+            self.tokens.take(used - reserved, now)
 
-    def withdraw(self, tokens: int) -> None:
+    def withdraw(self, tokens: int, now: float) -> None:
         """An admitted request was never sent."""
-        self.settle(tokens, 0)
+        self.settle(tokens, 0, now)
         if self.requests:
-            self.requests.take(-1)
+            self.requests.take(-1, now)
 
     def pause(self, until: float) -> None:
         """Let nothing leave before `until`."""
@@ -102,23 +105,34 @@ class Reservation:
     used_tokens: int | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """A place in the line."""
+
+    tokens: int
+    may_leave: asyncio.Future[bool]
+    """True: go; False: the throttle was closed."""
+
+
 class Throttle:
     """The waiting room in front of a Limiter: one line, one timer."""
 
     def __init__(self, limits: LimitOptions, clock: Clock) -> None:
         self._clock = clock
         self.limiter = Limiter(limits, clock.monotonic())
-        self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._sleepers: set[asyncio.Future[None]] = set()
+        self._retries: deque[_Place] = deque()
+        self._line: deque[_Place] = deque()
+        self._sleepers: set[asyncio.Future[bool]] = set()
         self._timer: Timer | None = None
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"Throttle(in_flight={self.limiter.in_flight}, waiting={len(self._line)})"
+        waiting = sum(not place.may_leave.done() for place in (*self._retries, *self._line))
+        return f"Throttle(in_flight={self.limiter.in_flight}, waiting={waiting})"
 
     @asynccontextmanager
     async def reserve(self, tokens: int, *, retry: bool = False) -> AsyncIterator[Reservation]:
-        """Wait for a place, hold it for the length of the block. A retry goes to the front of the line.
+        """Wait for a place, hold it for the length of the block. A retry stands before all that are no retries.
 
         Raises ThrottleClosed when the run stops before the request could leave.
         """
@@ -127,7 +141,7 @@ class Throttle:
         try:
             yield reservation
         finally:
-            self.limiter.settle(tokens, reservation.used_tokens)
+            self.limiter.settle(tokens, reservation.used_tokens, self._clock.monotonic())
             self._move_line()
 
     def pause(self, seconds: float) -> None:
@@ -138,64 +152,59 @@ class Throttle:
         """Wait before a retry, holding nothing. Raises ThrottleClosed when the run stops meanwhile."""
         if self._closed:
             raise ThrottleClosed
-        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(seconds, partial(_wake, woken))
-        self._sleepers.add(woken)
+        rested: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_later(seconds, partial(_answer, rested, True))
+        self._sleepers.add(rested)
         try:
-            await woken
+            if not await rested:
+                raise ThrottleClosed
         finally:
             timer.cancel()
-            self._sleepers.discard(woken)
+            self._sleepers.discard(rested)
 
     def close(self) -> None:
         """Nothing leaves any more; all who wait get ThrottleClosed. Requests in flight are not touched."""
         self._closed = True
-        for waiting in [*self._sleepers, *(admitted for _, admitted in self._line)]:
-            if not waiting.done():
-                waiting.set_exception(ThrottleClosed())
-        self._line.clear()
+        for waiting in (*self._sleepers, *(place.may_leave for place in (*self._retries, *self._line))):
+            _answer(waiting, False)
+        self._move_line()  # empties the line and stops its timer
 
     async def _admission(self, tokens: int, retry: bool) -> None:
         if self._closed:
             raise ThrottleClosed
-        if not self._line and self.limiter.wait_seconds(tokens, self._clock.monotonic()) == 0:
-            self.limiter.admit(tokens)
-            return
-        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = (tokens, admitted)
-        if retry:
-            self._line.appendleft(place)
-        else:
-            self._line.append(place)
+        place = _Place(tokens, asyncio.get_running_loop().create_future())
+        (self._retries if retry else self._line).append(place)
         self._move_line()
         try:
-            await admitted
+            admitted = await place.may_leave
         except asyncio.CancelledError:
-            if admitted.done() and not admitted.cancelled() and admitted.exception() is None:
-                self.limiter.withdraw(tokens)  # admitted and cancelled in the same turn of the loop
-            elif place in self._line:
-                self._line.remove(place)
+            if not place.may_leave.cancelled() and place.may_leave.result():  # in the same turn of the loop
+                self.limiter.withdraw(tokens, self._clock.monotonic())
             self._move_line()
             raise
+        if not admitted:
+            raise ThrottleClosed
 
     def _move_line(self) -> None:
         """Let leave who may; set the one timer for who stands first then."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        while self._line:
-            tokens, admitted = self._line[0]
-            wait = self.limiter.wait_seconds(tokens, self._clock.monotonic())
-            if wait is None:
-                return
-            if wait > 0:
-                self._timer = self._clock.call_later(wait, self._move_line)
-                return
-            self._line.popleft()
-            self.limiter.admit(tokens)
-            admitted.set_result(None)
+        while line := self._retries or self._line:
+            place = line[0]
+            if not place.may_leave.done():  # else it was cancelled, or the throttle closed
+                now = self._clock.monotonic()
+                wait = self.limiter.wait_seconds(place.tokens, now)
+                if wait is None:
+                    return
+                if wait > 0:
+                    self._timer = self._clock.call_later(wait, self._move_line)
+                    return
+                self.limiter.admit(place.tokens, now)
+                place.may_leave.set_result(True)
+            line.popleft()
 
 
-def _wake(waiting: asyncio.Future[None]) -> None:
+def _answer(waiting: asyncio.Future[bool], answer: bool) -> None:
     if not waiting.done():
-        waiting.set_result(None)
+        waiting.set_result(answer)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from pipeline.api.reading.text import read_code
 from pipeline.items import FilterResult
 
 
@@ -12,9 +13,9 @@ def read_categories(categories: object, where: Literal["prompt", "completion"]) 
         return
     for category, verdict in sorted(categories.items()):
         if isinstance(verdict, dict) and isinstance(verdict.get("filtered"), bool):
-            name = str(category).replace("-hyphen-", "_").replace("-", "_")  # seen: "self-hyphen-harm" for self_harm
+            name = read_code(category).replace("-hyphen-", "_").replace("-", "_")  # seen: self-hyphen-harm
             severity = verdict.get("severity")
-            yield FilterResult(name, severity if isinstance(severity, str) else None, verdict["filtered"], where)
+            yield FilterResult(name, read_code(severity) or None, verdict["filtered"], where)
 
 
 def read_completion_filter(document: Mapping[str, Any], choice: Mapping[str, Any]) -> tuple[FilterResult, ...]:
@@ -31,14 +32,19 @@ def read_completion_filter(document: Mapping[str, Any], choice: Mapping[str, Any
 def read_error_filter(error: Mapping[str, Any]) -> tuple[FilterResult, ...] | None:
     """The verdict that refused a prompt, or None when the error is about something else.
 
-    Azure: code `content_filter` with `innererror.code` ResponsibleAIPolicyViolation; OpenAI: `content_policy_violation`
-    without categories.
+    Azure: code `content_filter` with `innererror.code` ResponsibleAIPolicyViolation, in two spellings, or behind a
+    proxy nothing but the sentence; OpenAI: `content_policy_violation` and its like, without categories.
     """
-    code = str(error.get("code") or "").lower()
-    inner = error.get("innererror")
+    code = read_code(error.get("code"))
+    inner = error.get("innererror") or error.get("inner_error")
     inner = inner if isinstance(inner, dict) else {}
-    if "content_filter" in code or inner.get("code") == "ResponsibleAIPolicyViolation":
-        return tuple(
-            read_categories(inner.get("content_filter_result") or inner.get("content_filter_results"), "prompt")
-        )
-    return () if "content_policy_violation" in code else None
+    message = error.get("message")
+    if (
+        "content_filter" in code
+        or "content_policy" in code
+        or inner.get("code") == "ResponsibleAIPolicyViolation"
+        or (isinstance(message, str) and "content management policy" in message)
+    ):
+        categories = inner.get("content_filter_result") or inner.get("content_filter_results")
+        return tuple(read_categories(categories, "prompt"))
+    return None

@@ -1,50 +1,55 @@
-"""What response headers say about limits: Retry-After and `x-ratelimit-*`, in all the forms that were seen. Pure."""
+"""What a response says about limits: Retry-After and `x-ratelimit-*`, in all the forms that were seen. Pure."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|s|m|h|d)")
-_UNIT_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_IN_TEXT = re.compile(
-    r"(?:try again|retry) (?:in|after) (\d+(?:\.\d+)?\s*(?:ms|seconds?|minutes?|hours?|[smh])(?:\d[\dhms.]*)?)", re.I
-)
+_UNIT_SECONDS = {
+    "µs": 1e-6, "us": 1e-6, "ms": 1e-3, "millisecond": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0,
+    "m": 60.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0,
+}  # fmt: skip
+_PART = rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNIT_SECONDS)})s?(?![a-z])\s*"
+_DURATION_PART = re.compile(_PART, re.I | re.A)
+_DURATION = re.compile(f"(?:{_PART})+", re.I | re.A)
+_IN_TEXT = re.compile(rf"(?:try again|retry) (?:in|after) ((?:{_PART})+)", re.I | re.A)
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds in a number (`12`, `0.5`) or a Go duration (`17ms`, `1h2m3.5s`); None when neither, or negative."""
+    """Seconds in a number (`12`, `0.5`), a Go duration (`17ms`, `1h2m3.5s`) or words (`45 seconds`).
+
+    None when it is none of them, or negative: Azure sends -1 for unknown.
+    """
     text = text.strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        parts = _DURATION.findall(text)
-        if not parts or "".join(n + u for n, u in parts) != text:
+    if _DURATION.fullmatch(text):
+        seconds = sum(float(number) * _UNIT_SECONDS[unit.lower()] for number, unit in _DURATION_PART.findall(text))
+    else:
+        try:
+            seconds = float(text)
+        except ValueError:
             return None
-        seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
     return seconds if 0 <= seconds < float("inf") else None
 
 
-def read_retry_after(headers: Mapping[str, str], text: str = "", now: datetime | None = None) -> float | None:
+def read_retry_after(headers: Mapping[str, str], text: str = "") -> float | None:
     """Seconds the server asks us to wait: `retry-after-ms`, `retry-after` (seconds or date), else the error's text."""
     milliseconds = parse_duration(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return milliseconds / 1000
     value = headers.get("retry-after", "")
     seconds = parse_duration(value)
-    if seconds is None and value:
-        seconds = _until_date(value, now or datetime.now(UTC))
+    if seconds is None:
+        seconds = _seconds_between(headers.get("date", ""), value)
     if seconds is None and (found := _IN_TEXT.search(text)):
-        words = re.sub(r"\s*(?:(s)ec\w*|(m)in\w*|(h)ours?)$", r"\1\2\3", found[1].lower())
-        seconds = parse_duration(words.replace(" ", ""))
+        seconds = parse_duration(found[1])
     return seconds
 
 
-def _until_date(value: str, now: datetime) -> float | None:
+def _seconds_between(date: str, later: str) -> float | None:
+    """By the server's own clock, so that it matters to nobody whether ours is right."""
     try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(later) - parsedate_to_datetime(date)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
