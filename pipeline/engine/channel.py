@@ -48,11 +48,13 @@ class Channel(Generic[T]):
 
     async def get(self, at_most: int = 1) -> list[T]:
         """What is there, at least one and `at_most` items; waits while there is none. Empty: the channel has ended."""
-        while not self._items:
-            if self._senders == 0:
-                return []
-            await self._wait(self._getters)
+        await self.wait()
         return self.get_nowait(at_most)
+
+    async def wait(self) -> None:
+        """Until there is an item or the channel has ended."""
+        while not self._items and self._senders:
+            await self._wait(self._getters)
 
     def get_nowait(self, at_most: int) -> list[T]:
         """What is there, `at_most` items, perhaps none."""

@@ -63,7 +63,7 @@ async def run_live(plan: Plan, clock: Clock, environ: Mapping[str, str], observe
         async with opening as provider, _open_store(plan, run_id, clock, pools.disk) as store:
             stop.on_request(provider.stop)
             with signals_request(stop), _observing(observer, stats):
-                await _run_stages(plan, run_id, model, source, provider, store, pools, stats, stop)
+                await _run_stages(plan, run_id, model, source, provider, store, pools, stats, stop, clock)
             message = str(stop.error) if stop.error else None
             seconds = clock.monotonic() - begun
             ending: Ending | None = stop.reason or ("limit" if stats.limit_reached else None)
@@ -85,6 +85,7 @@ async def _run_stages(
     pools: Pools,
     stats: RunStats,
     stop: Stop,
+    clock: Clock,
 ) -> None:
     """The one TaskGroup. However it ends, what was answered is recorded."""
     askers, preparers = provider.concurrency, pools.image_workers
@@ -100,7 +101,7 @@ async def _run_stages(
     preparer = build_preparer(plan, model, source, provider)
     loops: dict[str, Coroutine[None, None, None]] = {
         "list": list_images(line, source.list(), store, pools.lister, plan.run.limit),
-        "record": record_images(line, store, context, pools.disk),
+        "record": record_images(line, store, context, pools.disk, clock),
         **{f"prepare-{n}": prepare_images(line, preparer, pools.images) for n in range(preparers)},
         **{f"ask-{n}": ask_images(line, provider) for n in range(askers)},
     }

@@ -1,7 +1,7 @@
 """The counters of a run, and the summary they end as. Plain numbers: drawing them is somebody else's business."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Literal
 
@@ -96,7 +96,7 @@ class Summary:
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; money is a string, as Decimal is exact and JSON numbers are not."""
-        stats = asdict(self.stats)
+        stats = {f.name: getattr(self.stats, f.name) for f in fields(self.stats)}
         stats["cost_usd"] = str(self.stats.cost_usd)
         head = {"run_id": self.run_id, "out": self.out, "model": self.model, "exit_code": self.exit_code}
         tail = {"stopped": self.stopped, "message": self.message, "seconds": round(self.seconds, 3)}

@@ -14,9 +14,11 @@ def render_summary(summary: Summary) -> str:
     """What was done, what it cost, where it is and what to do next."""
     stats = summary.stats
     ending = ENDINGS[summary.stopped] if summary.stopped else "Done"
-    rate = f", {stats.recorded / summary.seconds:.1f} images/s" if summary.seconds > 0 and stats.recorded else ""
-    lines = [f"{ending}: {stats.captioned} of {stats.recorded} images captioned by {summary.model}"]
-    lines[0] += f" in {summary.seconds:.1f} s{rate}."
+    if stats.recorded:
+        lines = [f"{ending}: {stats.captioned:,} of {stats.recorded:,} images captioned by {summary.model}"]
+        lines[0] += f" in {summary.seconds:.1f} s, {stats.recorded / summary.seconds:.1f} images/s."
+    else:
+        lines = [f"{ending}: nothing to ask."]
     if stats.skipped:
         lines.append(f"  finished before {stats.skipped:>9}")
     for reason, count in stats.reasons.most_common():
@@ -48,7 +50,7 @@ def _advice(summary: Summary) -> str | None:
     stats = summary.stats
     if summary.stopped:
         return "Run the same command again to continue; nothing is asked twice."
-    if stats.reasons:
+    if stats.reasons or stats.skipped_without_caption:
         return f"`nightcap status {summary.out}` shows the images without a caption."
     if not stats.listed:
         return "The source holds no image; check the path and --include."
