@@ -5,6 +5,7 @@ registered, and reads a JPEG with an MPO index twice.
 """
 
 import io
+import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ _DECODERS: dict[str, _Decoder] = {
 UPRIGHT = frozenset({"tiff", "heic"})
 """Formats whose decoders turn the picture themselves."""
 
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what is wrong with an image stands in its row
 _PILLOW_WARNINGS: object = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 

@@ -32,7 +32,7 @@ def as_it_is(width: int, height: int) -> tuple[int, int]:
 
 
 def half(width: int, height: int) -> tuple[int, int]:
-    return width // 2, height // 2
+    return max(1, width // 2), max(1, height // 2)
 
 
 def reason_of(data: bytes, fit: object = as_it_is) -> str:
