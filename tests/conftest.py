@@ -5,9 +5,14 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from pipeline.emulator.app import Running
 from tests.helpers.servers import emulate
+
+# The same examples on every run, and as much time for each as a busy machine needs.
+settings.register_profile("nightcap", deadline=None, derandomize=True)
+settings.load_profile("nightcap")
 
 CREDENTIALS = ("OPENAI_", "AZURE_", "AWS_", "GOOGLE_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

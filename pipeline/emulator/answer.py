@@ -22,7 +22,6 @@ FRAME_TOKENS = 4
 """Of each further message: three for its frame and one for its role (openai-cookbook, counting tokens)."""
 PRIMING_TOKENS = 3
 UNKNOWN_IMAGE_TOKENS = 576
-MAX_SCHEMA_DEPTH = 16
 
 Finish = Literal["stop", "length", "content_filter"]
 
@@ -57,7 +56,7 @@ def caption(model: Model, question: Question, wanted_tokens: int) -> str:
     text += FILLER * max(1, math.ceil(missing / text_tokens(model, FILLER)))
     if question.schema is None:
         return text
-    return json.dumps(_instance(question.schema, question.schema, text, 0), separators=(",", ":"))
+    return json.dumps(_instance(question.schema, question.schema, text), separators=(",", ":"))
 
 
 def prompt_tokens(model: Model, question: Question) -> int:
@@ -109,24 +108,27 @@ def _cut(model: Model, text: str, tokens: int) -> str:
     return text[:low]
 
 
-def _instance(schema: object, root: Mapping[str, object], text: str, depth: int) -> object:
-    """The plainest value that a JSON schema of structured outputs allows; strings hold `text`."""
-    if not isinstance(schema, Mapping) or depth > MAX_SCHEMA_DEPTH:
+def _instance(schema: object, root: Mapping[str, object], text: str, within: frozenset[str] = frozenset()) -> object:
+    """The plainest value that a JSON schema of structured outputs allows; strings hold `text`.
+
+    `within`: the references that led here; one that leads back into itself ends in null.
+    """
+    if not isinstance(schema, Mapping):
         return None
     if isinstance(reference := schema.get("$ref"), str):
-        return _instance(_resolve(reference, root), root, text, depth + 1)
-    if isinstance(choices := schema.get("enum") or schema.get("anyOf"), list):
-        return choices[0] if "enum" in schema else _instance(choices[0], root, text, depth + 1)
-    if "const" in schema:
-        return schema["const"]
-    kind = schema.get("type")
-    kind = kind[0] if isinstance(kind, list) else kind
-    if kind == "array":
-        return [_instance(schema.get("items"), root, text, depth + 1)]
+        return None if reference in within else _instance(_resolve(reference, root), root, text, within | {reference})
+    if isinstance(choices := schema.get("enum"), list) and choices:
+        return choices[0]
+    if isinstance(choices := schema.get("anyOf"), list) and choices:
+        return _instance(choices[0], root, text, within)
     if isinstance(properties := schema.get("properties"), Mapping):
-        return {name: _instance(value, root, text, depth + 1) for name, value in properties.items()}
+        return {name: _instance(value, root, text, within) for name, value in properties.items()}
+    kinds = schema.get("type")
+    kind = next(iter(kinds), None) if isinstance(kinds, list) else kinds
+    if kind == "array":
+        return [_instance(schema.get("items"), root, text, within)]
     plain = {"string": text, "integer": 1, "number": 0.5, "boolean": True, "object": {}}
-    return schema.get("minimum", plain.get(str(kind)))
+    return schema.get("const", schema.get("minimum", plain.get(str(kind))))
 
 
 def _resolve(reference: str, root: Mapping[str, object]) -> object:

@@ -81,7 +81,8 @@ async def start(options: EmulatorOptions, clock: Clock | None = None) -> Running
         await runner.cleanup()
         raise UserError(f"Cannot listen on {options.host} port {options.port}: {error.strerror}.") from None
     host, port = runner.addresses[0][:2]
-    return Running(f"http://{host}:{port}", app[SERVICE], runner)
+    shown = f"[{host}]" if ":" in host else host
+    return Running(f"http://{shown}:{port}", app[SERVICE], runner)
 
 
 def serve(options: EmulatorOptions, announce: Callable[[Running], None]) -> None:
@@ -198,7 +199,7 @@ async def _models(request: web.Request) -> web.Response:
         service.check_key(provider, _key(request, provider))
     except Rejected as rejected:
         return _response(service.refuse(provider, rejected.error))
-    return web.Response(body=service.model_list(), content_type="application/json")
+    return web.Response(body=service.model_list(provider), content_type="application/json")
 
 
 async def _unknown(request: web.Request) -> web.Response:

@@ -40,8 +40,7 @@ class WireError:
         if not self.azure_gateway:
             error |= {"type": self.type, "param": self.param}
         if self.code == "content_filter":
-            verdict = {name: {"filtered": name == "violence", "severity": severity(name)} for name in FILTER_CATEGORIES}
-            inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": verdict}
+            inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": filter_results(blocked=True)}
             error |= {"status": self.status, "innererror": inner}
         return json.dumps({"error": error}, separators=(",", ":")).encode()
 
@@ -54,9 +53,10 @@ class Rejected(Exception):
         self.error = error
 
 
-def severity(category: str) -> str:
-    """What the emulator's content filter finds when it is ordered to block something."""
-    return "medium" if category == "violence" else "safe"
+def filter_results(*, blocked: bool) -> dict[str, object]:
+    """Azure's verdict in each category; when it blocks, it is for violence."""
+    verdict: dict[str, object] = {name: {"filtered": False, "severity": "safe"} for name in FILTER_CATEGORIES}
+    return verdict | {"violence": {"filtered": True, "severity": "medium"}} if blocked else verdict
 
 
 UNSUPPORTED_IMAGE = WireError(
@@ -97,6 +97,7 @@ _ORDERED = {
         code="content_policy_violation",
     ),
     "invalid_image": UNSUPPORTED_IMAGE,
+    "blind_rate_limit": WireError(429, "Rate limit reached.", type="requests", code="rate_limit_exceeded"),
     "high_demand": WireError(
         429,
         "The engine is currently overloaded, please try again later.",
@@ -156,6 +157,7 @@ _ORDERED_AZURE = {
         param="prompt",
         code="content_filter",
     ),
+    "blind_rate_limit": WireError(429, "Rate limit is exceeded.", code="429", azure_gateway=True),
     "high_demand": WireError(
         429,
         "The system is currently experiencing high demand and cannot process your request. Please try again later.",

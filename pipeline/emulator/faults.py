@@ -24,6 +24,7 @@ LASTING = {
 
 PASSING = {
     "rate_limit": "429 with Retry-After",
+    "blind_rate_limit": "429 without a word about when to come back",
     "high_demand": "429, the service lacks capacity",
     "insufficient_quota": "429, the account has no money left",
     "credit_balance_exhausted": "429, the same in its newer form",

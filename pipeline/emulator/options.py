@@ -49,7 +49,7 @@ class EmulatorOptions:
     time_scale: float = 1.0
     """How much faster its clock goes: 60 rehearses an hour in a minute, for a client whose clock goes as fast."""
     decode: bool = False
-    """Decode every image fully; otherwise its header and its end are looked at, which costs 1 % of that."""
+    """Decode every image fully, which finds damage inside too but costs ten times the whole rest (3 ms for 640x480)."""
     max_body_bytes: int = 50 * MIB
     """Larger requests get 413."""
 

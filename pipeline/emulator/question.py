@@ -10,7 +10,7 @@ from typing import NoReturn, TypeVar
 
 import pybase64
 
-from pipeline.emulator.errors import UNSUPPORTED_IMAGE, Rejected, WireError
+from pipeline.emulator.errors import BAD_JSON, UNSUPPORTED_IMAGE, Rejected, WireError
 from pipeline.emulator.limits import Provider
 from pipeline.errors import ImageError
 from pipeline.images import decode_rgb, hash_bytes
@@ -217,6 +217,11 @@ def _message(message: object, where: str, decode: bool) -> Message:
 
 def _text(value: object, where: str) -> str:
     text = _expect(value, str, where, "a string")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can write and no text can hold
+            raise Rejected(BAD_JSON) from None
     if len(text) > MAX_STRING:
         _reject(
             f"Invalid '{where}': string too long. Expected a string with maximum length {MAX_STRING}, "

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 
 from pipeline.emulator.answer import Answer
-from pipeline.emulator.errors import FILTER_CATEGORIES, go_duration, severity
+from pipeline.emulator.errors import filter_results, go_duration
 from pipeline.emulator.limits import LimitKind, Provider, Standing
 
 JsonObject = dict[str, object]
@@ -45,17 +45,6 @@ def completion(
         verdict = filter_results(blocked=False) | {"jailbreak": {"filtered": False, "detected": False}}
         body["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": verdict}]
     return json.dumps(body, separators=(",", ":")).encode()
-
-
-def filter_results(*, blocked: bool) -> JsonObject:
-    """Azure's verdict in each category; one of them blocks."""
-    return {
-        name: {
-            "filtered": blocked and severity(name) != "safe",
-            "severity": severity(name) if blocked else "safe",
-        }
-        for name in FILTER_CATEGORIES
-    }
 
 
 def model_list(names: Iterable[str], created: int) -> bytes:

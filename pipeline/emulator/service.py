@@ -126,10 +126,13 @@ class Service:
         if self.options.api_key is not None and key != self.options.api_key:
             raise Rejected(errors.unauthorized(provider, key))
 
-    def model_list(self) -> bytes:
+    def model_list(self, provider: Provider) -> bytes:
         """The body of `GET .../models`."""
-        known = [self.options.model] if self.options.model else [model.name for model in list_models()]
-        names = list(self.options.deployments) or known
+        names = [model.name for model in list_models() if model.provider == provider]
+        if self.options.model:
+            names = [self.options.model]
+        if provider == "azure" and self.options.deployments:
+            names = list(self.options.deployments)
         return replies.model_list(names, int(self._clock.time()))
 
     def _target(self, call: Call, body: Mapping[str, object]) -> Target:
@@ -273,7 +276,7 @@ def _parse(call: Call) -> dict[str, object]:
         raise Rejected(WireError(400, message, code="unsupported_content_type"))
     try:
         body = json.loads(call.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise Rejected(errors.BAD_JSON)

@@ -135,5 +135,7 @@ def test_a_schema_is_filled():
 
 
 def test_a_schema_that_holds_itself_ends():
-    schema = {"type": "object", "properties": {"child": {"$ref": "#"}}}
-    json.loads(caption(GPT_4O, ask(user("?"), schema=schema), 0))
+    child = {"$ref": "#"}
+    schema = {"type": "object", "properties": dict.fromkeys("abcdefghij", child)}
+    inner = dict.fromkeys("abcdefghij")
+    assert json.loads(caption(GPT_4O, ask(user("?"), schema=schema), 0)) == dict.fromkeys("abcdefghij", inner)

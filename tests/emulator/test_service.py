@@ -7,6 +7,8 @@ import statistics
 from functools import cache
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pipeline.clock import SystemClock
 from pipeline.emulator.faults import Step
@@ -171,6 +173,16 @@ def test_without_named_deployments_every_deployment_exists():
     assert body_of(Asking(model="gpt-4-turbo")(azure(request())))["model"] == "gpt-4-turbo"
 
 
+def test_the_models_that_are_listed():
+    def names(provider, **options):
+        return [model["id"] for model in json.loads(Asking(**options).service.model_list(provider))["data"]]
+
+    assert {"gpt-4o", "o4-mini"} <= set(names("openai"))
+    assert "describe" not in names("openai")
+    assert names("openai", model="my-own") == ["my-own"]
+    assert names("azure", deployments={"captions": "gpt-4o"}) == ["captions"]
+
+
 def test_one_model_can_stand_for_all():
     ask = Asking(model="gpt-4o-mini")
     body = body_of(ask(openai(request(model="my-own-llama"))))
@@ -182,6 +194,7 @@ def test_what_is_not_json():
     ask = Asking()
     assert "could not parse" in error_of(ask(openai(b"{")))["message"]
     assert "could not parse" in error_of(ask(openai(b"[1]")))["message"]
+    assert "could not parse" in error_of(ask(openai(b"[" * 200_000)))["message"]
     assert error_of(ask(openai(request(), content_type="text/plain")))["code"] == "unsupported_content_type"
 
 
@@ -328,6 +341,41 @@ def test_a_wrong_mime_type_is_noticed():
     ask = Asking()
     ask(openai(request(encoded(photo(), "png"))))
     assert ask.service.stats.mime_mismatches == 1
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+SMALL = json.loads(
+    request(picture(8, 8), response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {}}})
+)
+
+
+def paths_of(value, path=()):
+    yield path
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from paths_of(value[key], (*path, key))
+
+
+@given(st.sampled_from([openai, azure]), st.sampled_from(list(paths_of(SMALL))), values)
+@example(openai, ("messages", 0, "content"), "\ud800")
+@example(openai, ("response_format", "json_schema", "schema"), {"type": [], "enum": [], "anyOf": []})
+def test_no_request_is_beyond_it(provider, path, value):
+    """Whatever stands in whatever place of a request, there is an answer or an error of the client's."""
+    body = value
+    for index in range(len(path), 0, -1):
+        holder = SMALL
+        for key in path[: index - 1]:
+            holder = holder[key]
+        holder = dict(holder) if isinstance(holder, dict) else list(holder)
+        holder[path[index - 1]] = body
+        body = holder
+    outcome = Asking()(provider(json.dumps(body).encode()))
+    assert outcome.status in (200, 400, 404)
+    json.loads(outcome.body)
 
 
 @pytest.mark.parametrize(
