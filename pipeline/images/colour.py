@@ -7,6 +7,8 @@ from PIL import Image, ImageChops, ImageCms
 
 _WHITE = (255, 255, 255)
 _SRGB = ImageCms.createProfile("sRGB")
+_PROFILE_BYTES_MAX = 8_000_000
+"""Larger ones are ignored; those of printing presses, the largest, have 3 MB."""
 _VISIBLE = 8
 """Levels of 255 by which a profile must change some colour to be worth applying; sRGB's many variants stay below."""
 
@@ -29,17 +31,20 @@ def resizable(image: Image.Image) -> Image.Image:
     return image.convert("L" if mode == "1" else "RGB")
 
 
+def keeps_its_colours(image: Image.Image) -> bool:
+    """Whether a palette or black-and-white image can stay one, as long as it is not resampled."""
+    if image.mode == "1":
+        return "transparency" not in image.info
+    return image.mode == "P" and not needs_conversion(image.info.get("icc_profile"))
+
+
 def flattened(image: Image.Image) -> Image.Image:
     """`image` on white where it is transparent; a palette stays a palette."""
     if image.mode == "P" and "transparency" in image.info:
         image.apply_transparency()
         colours = image.getpalette("RGBA") or []
-        opacity = [alpha / 255 for alpha in colours[3::4]]
-        blended = [
-            round(value * alpha + 255 * (1 - alpha))
-            for *rgb, alpha in zip(colours[0::4], colours[1::4], colours[2::4], opacity, strict=True)
-            for value in rgb
-        ]
+        # Of each four numbers the last is the opacity, which `| 3` finds from any of the others.
+        blended = [round(255 + (value - 255) * colours[i | 3] / 255) for i, value in enumerate(colours) if i % 4 != 3]
         image.putpalette(blended)
         return image
     if image.mode == "RGBA":
@@ -49,14 +54,14 @@ def flattened(image: Image.Image) -> Image.Image:
     return image
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, profile: object) -> Image.Image:
     """L and palette images as they are, the rest as sRGB by the embedded ICC `profile`; a broken profile is ignored.
 
     Grey profiles shift the tone only, which changes no caption.
     """
     if image.mode in ("L", "1", "P"):
         return image
-    transform = _transform(profile, image.mode) if profile else None
+    transform = _usable_transform(profile, image.mode)
     if transform is not None:
         return transform.apply(image)
     if image.mode == "LAB":
@@ -64,9 +69,15 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def needs_conversion(profile: bytes | None) -> bool:
+def needs_conversion(profile: object) -> bool:
     """Whether an RGB image with this embedded profile would look different in sRGB."""
-    return profile is not None and _transform(profile, "RGB") is not None
+    return _usable_transform(profile, "RGB") is not None
+
+
+def _usable_transform(profile: object, mode: str) -> ImageCms.ImageCmsTransform | None:
+    if not isinstance(profile, bytes) or len(profile) > _PROFILE_BYTES_MAX:  # a TIFF may hold anything there
+        return None
+    return _transform(profile, mode)
 
 
 @lru_cache(maxsize=8)

@@ -16,12 +16,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import imagesize
 from PIL import Image
 
 from pipeline.images import HEAD_BYTES, ImageOptions, hash_bytes, prepare, probe
 from pipeline.images import resize as resizing
 from tests.helpers.pictures import encoded, photo
+
+try:
+    import imagesize
+except ImportError:
+    imagesize = None
 
 OPTIONS = ImageOptions()
 IMAGES, ROUNDS = 8, 3
@@ -123,11 +127,11 @@ def headers() -> None:
         head = data[:HEAD_BYTES]
         ours = per_call(lambda head=head: probe(head))
         pillow = per_call(lambda data=data: Image.open(io.BytesIO(data)).size)
-        other = per_call(lambda head=head: imagesize.get(io.BytesIO(head)))
-        print(
-            f"  {kind:5} probe {ours * 1e6:5.1f} us, Pillow open {pillow * 1e6:6.1f} us ({pillow / ours:5.1f} x),"
-            f" imagesize {other * 1e6:6.1f} us ({other / ours:4.1f} x)"
-        )
+        line = f"  {kind:5} probe {ours * 1e6:5.1f} us, Pillow open {pillow * 1e6:6.1f} us ({pillow / ours:5.1f} x)"
+        if imagesize is not None:
+            other = per_call(lambda head=head: imagesize.get(io.BytesIO(head)))
+            line += f", imagesize {other * 1e6:6.1f} us ({other / ours:4.1f} x)"
+        print(line)
 
 
 def per_call(call: Callable[[], object]) -> float:

@@ -111,6 +111,11 @@ def test_1_bit() -> None:
     assert psnr(shown, image.convert("L").resize((32, 24), Image.Resampling.LANCZOS)) > 30
 
 
+def test_1_bit_with_a_transparent_colour() -> None:
+    data = encoded(Image.new("1", (64, 48), 0), "png", transparency=0)
+    assert near(prepared(data, 64, 48), (5, 5), WHITE, 3)
+
+
 def test_the_first_frame_of_an_animation() -> None:
     for kind in ("gif", "png", "webp"):
         assert psnr(prepared(animation(kind)), quadrants(32, 24)) > 24
