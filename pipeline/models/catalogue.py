@@ -240,9 +240,9 @@ def _catalogue() -> _Catalogue:
 
 def _rule(entry: dict[str, Any]) -> ImageRule:
     fields = _tuples(entry)
-    for key in ("high", "original", "documented_high"):
+    for key in ("high", "low", "original", "documented_high"):
         if isinstance(fields.get(key), dict):
-            fields[key] = PatchLimits(fields[key].get("patches"), fields[key].get("side_px"))
+            fields[key] = PatchLimits(**fields[key])
     rule: ImageRule = _FAMILIES[fields.pop("family")](**fields)
     return rule
 

@@ -102,7 +102,7 @@ def parse_policy(policy: str) -> tuple[Literal["original", "optimal", "economy",
 def _seen(rule: ImageRule, original: Size, detail: str) -> Size:
     width, height = original
     if detail != "low":
-        return rule.seen(width, height, detail)
+        return _straightened(rule, original, rule.seen(width, height, detail), detail)
     rounded = fit(width, height, LOW_DETAIL_PX)
     if rounded == original:
         return rule.seen(width, height, detail)
@@ -117,6 +117,18 @@ def _seen(rule: ImageRule, original: Size, detail: str) -> Size:
         if most is None or tokens is None or tokens <= most:
             return seen
     return original
+
+
+def _straightened(rule: ImageRule, original: Size, seen: Size, detail: str) -> Size:
+    """A server that resizes in two steps rounds twice, up to 2 px off the shape: undo that where it costs nothing."""
+    (width, height), (across, down) = original, seen
+    if 2 * abs(across * height - down * width) <= max(width, height):
+        return seen
+    tokens = rule.tokens(across, down, detail)
+    for size in ((scaled(width, down, height), down), (across, scaled(height, across, width))):
+        if rule.seen(*size, detail) == size and rule.tokens(*size, detail) == tokens:
+            return size
+    return seen
 
 
 def _trimmed(rule: ImageRule, original: Size, seen: Size, detail: str, max_shrink: float) -> Size:

@@ -82,14 +82,19 @@ def trim_to_grid(width: int, height: int, cell: int, resized: bool) -> Size | No
 
 @dataclass(frozen=True, slots=True)
 class TileRule:
-    """OpenAI's 512 px tiles: fit into 2048x2048, then the short side to 768, then base + tiles. Never enlarged."""
+    """OpenAI's 512 px tiles: fit into 2048x2048, then the short side to 768, then base + tiles. Never enlarged.
+
+    The first step rounds to the nearest pixel (billed so, see `scaled`), the second rounds down (the guide says so).
+    """
 
     base_tokens: int
     tile_tokens: int
 
     def seen(self, width: int, height: int, detail: str) -> Size:
         width, height = fit(width, height, 2048)
-        return fit_short(width, height, 768)
+        if width <= 768 or height <= 768:
+            return width, height
+        return (768, height * 768 // width) if width <= height else (width * 768 // height, 768)
 
     def tokens(self, width: int, height: int, detail: str) -> int:
         if detail == "low":
@@ -105,44 +110,56 @@ class TileRule:
 class PatchLimits:
     """How large an image a patch model looks at; None: no limit."""
 
-    patches: int | None
+    patches: int | None = None
     side_px: int | None = None
+
+
+NO_LIMITS = PatchLimits()
+MAX_PATCHES = 30_000
+"""OpenAI refuses an image of more patches where no budget would shrink it, so it must be shrunk before."""
 
 
 @dataclass(frozen=True, slots=True)
 class PatchRule:
     """OpenAI's 32 px patches: fit the longer side, then the patch budget, then the multiplier, rounded up.
 
-    Where the vendor's table and published bills differ, `percent` and `high` are what is billed;
-    `documented()` is the rule as the vendor prints it.
+    The first step rounds to the nearest pixel, the second rounds down. Where a vendor's table and published bills
+    differ, `percent` and `high` are what was billed; `documented()` is the rule as the vendor printed it.
     """
 
     percent: int
     """Tokens per 100 patches: the multiplier as an integer, because a float product can end just above a
     whole number and round up one too many."""
     high: PatchLimits
+    low: PatchLimits | None = None
+    """None: as `high`. It can be more than `high`."""
     original: PatchLimits | None = None
     documented_percent: int | None = None
     documented_high: PatchLimits | None = None
 
+    def limits(self, detail: str) -> PatchLimits:
+        if detail == "low" and self.low:
+            return self.low
+        return self.original if detail == "original" and self.original else self.high
+
     def seen(self, width: int, height: int, detail: str) -> Size:
-        limits = self.original if detail == "original" and self.original else self.high
+        limits = self.limits(detail)
         if limits.side_px:
             width, height = fit(width, height, limits.side_px)
-        budget = limits.patches
-        if budget is None or cells(width, 32) * cells(height, 32) <= budget:
+        budget = limits.patches or MAX_PATCHES
+        if cells(width, 32) * cells(height, 32) <= budget:
             return width, height
         # The vendor's formula scales by sqrt(budget / area) and then a little further, so that one side comes out as a
-        # whole number of patches. Which side, and how many patches, follows from integers alone; the other side
-        # then needs at most the patches below, so the budget holds without a cap.
+        # whole number of patches. Which side, and how many patches, follows from integers alone. The other side then
+        # needs no more patches than its own square root allows, so the budget holds without a cap.
         across, down = isqrt(budget * width // height), isqrt(budget * height // width)
         if across * height <= down * width:
-            return across * 32, scaled(height, across * 32, width)
-        return scaled(width, down * 32, height), down * 32
+            return across * 32, height * across * 32 // width or 1
+        return width * down * 32 // height or 1, down * 32
 
     def tokens(self, width: int, height: int, detail: str) -> int:
-        # `low` changes nothing on these models (measured): only a smaller image is cheaper.
-        width, height = self.seen(width, height, detail)
+        if self.limits(detail) != NO_LIMITS:
+            width, height = self.seen(width, height, detail)
         return -(-cells(width, 32) * cells(height, 32) * self.percent // 100)
 
     def trimmed(self, width: int, height: int, resized: bool) -> Size | None:

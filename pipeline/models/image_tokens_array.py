@@ -24,13 +24,13 @@ def array_tokens(model: Model, widths: ArrayLike, heights: ArrayLike, detail: st
     """Tokens of each size; see `pipeline.models.image_tokens_array`."""
     detail = model.resolve_detail(detail)
     width, height = np.broadcast_arrays(np.asarray(widths), np.asarray(heights))
+    if not width.size:
+        return np.zeros(width.shape, np.int64)
     if width.dtype.kind not in "iu" or height.dtype.kind not in "iu":
         raise UserError(f"Image sizes are whole pixels, not {width.dtype} and {height.dtype}.")
     shape = width.shape
     width, height = width.ravel().astype(np.int64), height.ravel().astype(np.int64)
     tokens = np.empty(width.shape, np.int64)
-    if not width.size:
-        return tokens.reshape(shape)
     for bad in (np.minimum(width, height).argmin(), np.maximum(width, height).argmax()):
         check_size(int(width[bad]), int(height[bad]))
     count = _TWINS.get(type(model.rule))
@@ -52,27 +52,25 @@ def _scaled(side: Ints, numerator: int | Ints, denominator: Ints) -> Ints:
 
 
 def _fit(width: Ints, height: Ints, limit: int) -> tuple[Ints, Ints]:
-    return _shrink(width, height, np.maximum(width, height), limit)
-
-
-def _shrink(width: Ints, height: Ints, side: Ints, limit: int) -> tuple[Ints, Ints]:
-    """Scale so that `side`, one of the two, is at most `limit`."""
-    over = side > limit
+    long = np.maximum(width, height)
+    over = long > limit
     if not over.any():
         return width, height
-    return np.where(over, _scaled(width, limit, side), width), np.where(over, _scaled(height, limit, side), height)
+    return np.where(over, _scaled(width, limit, long), width), np.where(over, _scaled(height, limit, long), height)
 
 
 def _tile(rule: image_rules.TileRule, width: Ints, height: Ints, detail: str) -> Ints:
     if detail == "low":
         return np.full(width.shape, rule.base_tokens)
     width, height = _fit(width, height, 2048)
-    width, height = _shrink(width, height, np.minimum(width, height), 768)
+    short = np.minimum(width, height)
+    over = short > 768
+    width, height = np.where(over, width * 768 // short, width), np.where(over, height * 768 // short, height)
     return rule.base_tokens + rule.tile_tokens * _cells(width, 512) * _cells(height, 512)
 
 
 def _patch(rule: image_rules.PatchRule, width: Ints, height: Ints, detail: str) -> Ints:
-    limits = rule.original if detail == "original" and rule.original else rule.high
+    limits = rule.limits(detail)
     if limits.side_px:
         width, height = _fit(width, height, limits.side_px)
     patches = _cells(width, 32) * _cells(height, 32)
@@ -82,8 +80,8 @@ def _patch(rule: image_rules.PatchRule, width: Ints, height: Ints, detail: str) 
         across = np.sqrt(budget * width // height).astype(np.int64)
         down = np.sqrt(budget * height // width).astype(np.int64)
         by_width = across * height <= down * width
-        rows = np.where(by_width, _cells(_scaled(height, across * 32, width), 32), down)
-        columns = np.where(by_width, across, _cells(_scaled(width, down * 32, height), 32))
+        rows = np.where(by_width, _cells(np.maximum(height * across * 32 // width, 1), 32), down)
+        columns = np.where(by_width, across, _cells(np.maximum(width * down * 32 // height, 1), 32))
         patches = np.where(patches > budget, rows * columns, patches)
     return _cells(patches * rule.percent, 100)
 
