@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline import errors
     from pipeline.engine.stats import RunStats, Summary
+    from pipeline.estimation import estimate
     from pipeline.items import Failure, Prepared, Probe, Record, Reply, Request, SourceImage, Usage
     from pipeline.job import Job, run, run_async
     from pipeline.models import best_dimensions, image_tokens
@@ -29,6 +30,7 @@ _HOMES = {
     "Summary": "engine.stats",
     "Usage": "items",
     "best_dimensions": "models",
+    "estimate": "estimation",
     "image_tokens": "models",
     "run": "job",
     "run_async": "job",
@@ -48,6 +50,7 @@ __all__ = [
     "Usage",
     "best_dimensions",
     "errors",
+    "estimate",
     "image_tokens",
     "run",
     "run_async",

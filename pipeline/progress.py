@@ -26,6 +26,18 @@ def open_progress(*, quiet: bool) -> Iterator[Callable[[RunStats], None] | None]
 
 
 @contextmanager
+def open_counter(unit: str) -> Iterator[Callable[[int], None] | None]:
+    """Draws a number that grows, on a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit=f" {unit}", leave=False) as bar:
+        yield lambda number: bar.update(number - bar.n) and None
+
+
+@contextmanager
 def _bar() -> Iterator[Callable[[RunStats], None]]:
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm

@@ -13,7 +13,7 @@ FLOORS = [
     {"api", "builtin", "emulator"},
     {"engine"},
     {"job"},
-    {"estimate", "report", "progress", "doctor"},
+    {"estimation", "report", "progress", "doctor"},
     {"__init__"},
     {"cli", "__main__"},
 ]

@@ -11,9 +11,11 @@ import click
 
 from pipeline.cli.doctor import doctor
 from pipeline.cli.emulate import emulate
+from pipeline.cli.estimate import estimate
 from pipeline.cli.models import models
 from pipeline.cli.run import run
 from pipeline.cli.status import status
+from pipeline.cli.tokens import tokens
 from pipeline.errors import NightcapError
 
 
@@ -23,7 +25,7 @@ def nightcap() -> None:
     """Caption image collections in bulk: exact tokens, known costs, nothing lost, nothing paid twice."""
 
 
-for command in (run, status, models, doctor, emulate):
+for command in (run, estimate, status, models, tokens, doctor, emulate):
     nightcap.add_command(command)
 
 

@@ -9,8 +9,8 @@ import click
 if TYPE_CHECKING:
     from pipeline.job import Job
 
-_MODEL = (
-    click.option("-m", "--model", help="provider:model, e.g. openai:gpt-4o, azure:DEPLOYMENT, compatible:NAME."),
+_MODEL = click.option("-m", "--model", help="provider:model, e.g. openai:gpt-4o, azure:DEPLOYMENT, compatible:NAME.")
+_REQUEST = (
     click.option("--azure-model", help="The model behind an Azure deployment."),
     click.option("--base-url", help="Address of an OpenAI-compatible endpoint."),
     click.option("--api-version", help="Azure api-version; without one the undated /openai/v1/ form is used."),
@@ -31,8 +31,13 @@ _LIMITS = (
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What is asked about which images."""
-    return _decorate(command, _MODEL)
+    """Which model is asked what about which images."""
+    return _decorate(command, (_MODEL, *_REQUEST))
+
+
+def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same without the model, for a command that takes several."""
+    return _decorate(command, _REQUEST)
 
 
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:

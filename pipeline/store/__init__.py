@@ -13,6 +13,7 @@ from pipeline.store.options import StoreOptions
 
 if TYPE_CHECKING:
     from pipeline.store.dataset import Store, compact, open_store
+    from pipeline.store.history import completion_tokens, finished_keys
     from pipeline.store.schema import SCHEMA, records_to_batch
     from pipeline.store.status import ReasonCount, Status, iter_batches, read_status
 
@@ -23,6 +24,8 @@ __all__ = [
     "Store",
     "StoreOptions",
     "compact",
+    "completion_tokens",
+    "finished_keys",
     "iter_batches",
     "open_store",
     "read_status",
@@ -32,9 +35,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from pipeline.store import dataset, schema, status
+        from pipeline.store import dataset, history, schema, status
 
-        for module in (dataset, status, schema):
+        for module in (dataset, history, status, schema):
             if hasattr(module, name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -40,7 +40,7 @@ async def test_one_row_for_each_file_and_nothing_asked_twice(emulator: Running, 
         assert pq.read_schema(part).equals(SCHEMA)
 
     broken = frame[frame.status == "failed"]
-    assert list(broken.key) == ["truncated.jpg"]
+    assert list(broken.key) == ["rocket-truncated.jpg"]
     assert list(broken.reason) == ["truncated_file"]
     assert broken.caption.isna().all()
     captioned = frame[frame.status == "captioned"]
@@ -220,7 +220,7 @@ async def test_the_offline_describer_captions_the_samples(tmp_path: Path) -> Non
     assert ended.code == 1, ended.err
     captions = dict(rows(tmp_path / "out", "key, caption"))
     assert len(captions) == len(SAMPLES)
-    assert "cat" in str(captions["chelsea.jpg"])
+    assert "cat" in str(captions["cat.webp"])
     assert {
         row for row in rows(tmp_path / "out", "provider, model, cost_usd, prompt_tokens") if row[2] is not None
     } == {("builtin", "describe", 0, None)}
@@ -232,7 +232,7 @@ async def test_status_tells_counts_reasons_and_cost(emulator: Running, tmp_path:
     shown = await nightcap("status", out)
     assert shown.code == 0, shown.err
     assert "truncated_file" in shown.out
-    assert "truncated.jpg" in shown.out
+    assert "rocket-truncated.jpg" in shown.out
     as_json = json.loads((await nightcap("status", out, "--json")).out)
     assert as_json["statuses"]["captioned"] == len(SAMPLES) - 1
     absent = await nightcap("status", tmp_path / "absent")
