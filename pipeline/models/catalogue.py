@@ -115,13 +115,17 @@ def list_models() -> Sequence[Model]:
     return _catalogue().models
 
 
-@lru_cache(maxsize=4096)
 def find_model(name: str) -> Model:
     """The model called `name`: `provider:model`, or bare, which means `openai:` unless only another provider has it.
 
     Dated snapshots and aliases resolve. Under `compatible:` a name that nothing is known of gives a model with an
     unknown rule. Raises UnknownModel, with near names, and UserError for a model without image input.
     """
+    return _find(name)
+
+
+@lru_cache(maxsize=4096)
+def _find(name: str) -> Model:
     provider, colon, requested = name.strip().partition(":")
     if not colon or provider not in PROVIDERS:
         provider, requested = "", name.strip()

@@ -80,7 +80,6 @@ class Fee:
     source: str
 
 
-@lru_cache(maxsize=1024)
 def find_price(
     model: Model,
     on: date,
@@ -90,8 +89,14 @@ def find_price(
 ) -> Price | None:
     """The price of `model` on the day `on`; None when nobody told us, as for every `compatible:` server.
 
-    `zone` is the data zone of an Azure deployment. The first call loads genai-prices (0.3 s).
+    `zone` is the data zone of an Azure deployment. The first call loads genai-prices (0.3 s); the same question again
+    costs nothing.
     """
+    return _find(model, on, mode, zone)
+
+
+@lru_cache(maxsize=1024)
+def _find(model: Model, on: date, mode: str, zone: str) -> Price | None:
     price = _own_price(model, on) or _listed_price(model, on, {})
     if price is None:
         return None
