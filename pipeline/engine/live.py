@@ -19,7 +19,7 @@ from pipeline.clock import Clock, utc
 from pipeline.engine.byte_budget import ByteBudget
 from pipeline.engine.channel import Channel
 from pipeline.engine.plan import Plan
-from pipeline.engine.preparer import Preparer
+from pipeline.engine.preparer import Fit, Preparer
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
 from pipeline.engine.stages import Line, account, ask_images, list_images, prepare_images, record_images
@@ -53,10 +53,12 @@ async def run_live(plan: Plan, clock: Clock, environ: Mapping[str, str], observe
     """
     run_id = new_run_id(clock)
     model = find_model(catalogue_name(plan.model))
+    _fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
     source = open_source(plan.source)
     stats, stop = RunStats(), Stop()
     begun = clock.monotonic()
     with open_pools() as pools:
+        await on(pools.images, _warm_up, plan.model, model, clock)
         opening = open_provider(
             plan.model, plan.limits, model, pools.images, pools.image_workers, environ, clock, stats.add_retry
         )
@@ -154,17 +156,23 @@ def build_preparer(plan: Plan, model: Model, source: Source, provider: Provider)
     return Preparer(
         source,
         plan.image,
-        functools.partial(
-            best_dimensions,
-            model,
-            detail=options.detail,
-            policy=options.image_policy,
-            max_shrink=options.max_shrink,
-        ),
+        _fit(options, model),
         provider.encode,
         functools.partial(model.image_tokens, detail=options.detail),
         lambda tokens: prompt_tokens(model, options.system, options.prompt, (tokens,)),
     )
+
+
+def _fit(options: ModelOptions, model: Model) -> Fit:
+    return functools.partial(
+        best_dimensions, model, detail=options.detail, policy=options.image_policy, max_shrink=options.max_shrink
+    )
+
+
+def _warm_up(options: ModelOptions, model: Model, clock: Clock) -> None:
+    """Load price list and vocabulary in a thread: 0.3 s each, which the event loop must not stand still for."""
+    find_price(model, utc(clock.time()).date())
+    prompt_tokens(model, options.system, options.prompt, ())
 
 
 def new_run_id(clock: Clock) -> str:

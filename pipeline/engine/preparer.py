@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from pipeline.engine.record import Unprepared
-from pipeline.errors import ImageError
+from pipeline.errors import ImageError, UserError
 from pipeline.images import ImageOptions, hash_bytes, prepare, probe
 from pipeline.items import Failure, Prepared, Request, Sent, SourceImage
 from pipeline.sources import Source
@@ -44,6 +44,8 @@ class Preparer:
             return self._request(image, prepare(data, self._fit, self._options))
         except ImageError as error:
             failure = Failure(error.reason, str(error))
+        except UserError as error:  # a size that no model takes
+            failure = Failure("too_large", str(error))
         except MemoryError:
             failure = Failure("too_large", "Decoding the image needs more memory than there is.")
         except Exception as error:  # a bug in a decoder must cost one row, not the night

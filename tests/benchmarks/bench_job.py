@@ -115,7 +115,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary, zero_latency_endpoint() as url:
         large = make_photos(Path(temporary, "large"), arguments.large, 4000, 3000, grain=9, quality=88)
-        small = make_photos(Path(temporary, "small"), arguments.small, 640, 480, grain=14, quality=90)
+        small = make_photos(Path(temporary, "small"), arguments.small, 640, 480, grain=9, quality=86)
         print(f"12 MP mean {sum(p.stat().st_size for p in large) / len(large) / 1e6:.1f} MB,", end=" ")
         print(f"small mean {sum(p.stat().st_size for p in small) / len(small) / 1e3:.0f} KB")
         rounds = [

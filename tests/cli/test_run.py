@@ -23,7 +23,7 @@ SAMPLE_DATA = Path(__file__).parents[2] / "sample_data"
 SAMPLES = [p for p in SAMPLE_DATA.iterdir() if p.suffix != ".md"]
 
 
-def rows(out: Path, columns: str = "*") -> list[tuple[object, ...]]:
+def rows(out: Path, columns: str = "key") -> list[tuple[object, ...]]:
     return duckdb.sql(f"select {columns} from '{out}/*.parquet' order by key").fetchall()
 
 
