@@ -163,11 +163,12 @@ def _recognise(requested: str) -> Model | None:
     for provider in ("openai", "anthropic", "google"):
         hosted = _catalogue().find(provider, plain)
         if hosted is not None:
-            # The model's own way with images behind somebody else's server and limits.
+            # The model's own way with images, behind somebody else's server and limits.
             unknown = _catalogue().unknown
             return replace(
                 hosted,
                 provider="compatible",
+                responses_only=False,
                 formats=unknown.formats,
                 max_image_bytes=unknown.max_image_bytes,
                 max_images=unknown.max_images,

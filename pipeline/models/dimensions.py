@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 LOW_DETAIL_PX = 512
-"""Side of the square that `detail: low` stands for. Patch models bill it like `high`: only being small is cheap."""
+"""Side of the square that `detail: low` stands for. Patch models before gpt-5.5 bill `low` like `high`, or more: only
+being small is cheap there."""
 
 
 def image_tokens(model: str | Model, width: int, height: int, detail: str = "high") -> int:

@@ -2,9 +2,9 @@
 
 A rule answers three questions about an upright picture of `width` x `height` pixels:
 
-    seen(width, height, detail)    the size that reaches the model after the server's own downscale
-    tokens(width, height, detail)  the tokens that are billed
-    trimmed(width, height, resized) the next smaller size with a side on the grid of tiles or patches, for `economy`
+    seen(width, height, detail)      the size that reaches the model after the server's own downscale
+    tokens(width, height, detail)    the tokens that are billed
+    trimmed(width, height, resized)  the next smaller size with a side on the grid of tiles or patches, for `economy`
 
 `detail` is never `auto` here: the catalogue knows what each model makes of that. Sides are at most
 65,535 px, which keeps the arithmetic exact: see `scaled`. The numbers and where they come from are in catalogue.toml;
