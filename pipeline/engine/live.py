@@ -69,7 +69,9 @@ async def run_live(plan: Plan, clock: Clock, environ: Mapping[str, str], observe
             message = str(stop.error) if stop.error else None
             seconds = clock.monotonic() - begun
             ending: Ending | None = stop.reason or ("limit" if stats.limit_reached else None)
-            summary = Summary(run_id, plan.out, plan.model.name, seconds, stats, ending, message)
+            price = find_price(model, utc(clock.time()).date())
+            input_usd = price.base.input if price else None
+            summary = Summary(run_id, plan.out, plan.model.name, seconds, stats, ending, message, input_usd)
             await on(pools.disk, store.write_run, summary.to_dict())
     if stop.error:
         stop.error.summary = summary

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Literal
 
+from pipeline.engine.self_check import Residuals, compare, residuals_to_list
 from pipeline.items import Failure, Record
 
 Ending = Literal["interrupted", "terminated", "trouble", "limit"]
@@ -39,6 +40,8 @@ class RunStats:
     """Answered rows whose price is unknown."""
     examples: dict[str, str] = field(default_factory=dict)
     """One key for each reason."""
+    residuals: Residuals = field(default_factory=dict)
+    """Billed minus predicted prompt tokens."""
 
     @property
     def recorded(self) -> int:
@@ -63,6 +66,7 @@ class RunStats:
         if record.reason:
             self.reasons[record.reason] += 1
             self.examples.setdefault(record.reason, record.key)
+        compare(self.residuals, record)
         self.prompt_tokens += record.prompt_tokens or 0
         self.completion_tokens += record.completion_tokens or 0
         self.cached_tokens += record.cached_tokens or 0
@@ -86,6 +90,8 @@ class Summary:
     """Why the run ended before the listing did."""
     message: str | None = None
     """The trouble that stopped it, in one sentence."""
+    input_usd: Decimal | None = None
+    """Price of one prompt token; None: unknown."""
 
     @property
     def exit_code(self) -> int:
@@ -98,6 +104,7 @@ class Summary:
         """Plain JSON values; money is a string, as Decimal is exact and JSON numbers are not."""
         stats = {f.name: getattr(self.stats, f.name) for f in fields(self.stats)}
         stats["cost_usd"] = str(self.stats.cost_usd)
+        stats["residuals"] = residuals_to_list(self.stats.residuals, self.input_usd)
         head = {"run_id": self.run_id, "out": self.out, "model": self.model, "exit_code": self.exit_code}
         tail = {"stopped": self.stopped, "message": self.message, "seconds": round(self.seconds, 3)}
         return {**head, **tail, **stats}

@@ -24,7 +24,7 @@ def render_summary(summary: Summary) -> str:
     for reason, count in stats.reasons.most_common():
         lines.append(f"  {reason:<15} {count:>9}   e.g. {stats.examples[reason]}")
     if stats.prompt_tokens or stats.completion_tokens:
-        lines.append(f"  prompt tokens   {stats.prompt_tokens:>9,}   predicted {stats.predicted_prompt_tokens:,}")
+        lines.append(f"  prompt tokens   {stats.prompt_tokens:>9,}   {_prediction(summary)}")
         lines.append(f"  answer tokens   {stats.completion_tokens:>9,}")
         lines.append(f"  cost            {_cost(summary):>9}")
     if stats.original_bytes:
@@ -37,6 +37,25 @@ def render_summary(summary: Summary) -> str:
     if advice := _advice(summary):
         lines.append(advice)
     return "\n".join(lines)
+
+
+def _prediction(summary: Summary) -> str:
+    """What the self-check found."""
+    residuals = summary.stats.residuals
+    if not residuals:
+        return "not predicted: the model's rule or the server's usage is unknown"
+    wrong = [(key, residual) for key, residual in residuals.items() if residual.largest]
+    if not wrong:
+        return "exactly as predicted"
+    told = []
+    for (model, detail), residual in wrong:
+        usd = "" if summary.input_usd is None else f", ${residual.usd(summary.input_usd):+.4f}"
+        told.append(
+            f"{model} at detail {detail}: billed {residual.mean:+.1f} tokens an image against the prediction, "
+            f"at most {residual.largest:+d}{usd}"
+            + ("; the provider's rule may have changed" if residual.systematic else "")
+        )
+    return "; ".join(told)
 
 
 def _cost(summary: Summary) -> str:
