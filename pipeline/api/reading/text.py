@@ -11,7 +11,7 @@ _NOT_IN_CODES = re.compile(r"[^a-z0-9_.-]+")
 _NAMED_SECRET = re.compile(
     r"""(
         \bbearer\s+(?=\S{8})
-      | \b[\w-]*(?:api|subscription|account|access)[-_ ]?key(?:\s+provided)?["']?\s*[:=]\s*["']?
+      | (?:api|subscription|account|access)[-_ ]?key(?:\s+provided)?["']?\s*[:=]\s*["']?
       | \b(?:sig|key|token|secret|password)=
     )[^\s"'&,;<>()]+""",
     re.I | re.X,
