@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 LEAST_SCORE = 0.85
 LEAST_ALPHANUMERICS = 3
-"""On photographs without text the reader gives short junk ("0000", "***") of lower scores."""
+"""Under either, what it reads on photographs without text is mostly junk ("0000", "***")."""
 
 Reader = Callable[[NDArray[np.uint8]], tuple[str, ...]]
 """Pixels (height, width, 3) to the lines of text in them."""

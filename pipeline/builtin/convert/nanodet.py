@@ -49,6 +49,7 @@ def read_convolutions(model: Path) -> list[Convolution]:
     nodes = document["modelTopology"]["node"]
     biases = {node["input"][0]: node["input"][1] for node in nodes if node["op"] == "Add"}
     kernels = {node["name"]: node["input"][1] for node in nodes if node["op"] == "Conv2D"}
+    # named `convolution`, `convolution_1`, ... in the order in which the original builds them
     return [
         Convolution(arrays[kernels[name]].transpose(3, 2, 0, 1), arrays[biases[name]])
         for name in sorted(kernels, key=lambda name: int(name.rpartition("_")[2] if "_" in name else 0))
