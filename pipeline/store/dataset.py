@@ -41,11 +41,12 @@ def open_store(out: str, options: StoreOptions, clock: Clock, run_id: str, reque
 
 def compact(out: str, options: StoreOptions, clock: Clock, run_id: str) -> tuple[int, int]:
     """Merge the small parts of OUT, and finish what a dead run left behind: parts before and after."""
-    root, _ = locate(out)
-    before = len(Folder(root).part_names())
+    folder = Folder(locate(out)[0])
+    folder.require()
+    before = len(folder.part_names())
     with open_store(out, options, clock, run_id, request_hash="") as store:
         store.merge_small_parts()
-    return before, len(Folder(root).part_names())
+    return before, len(folder.part_names())
 
 
 class Store:
@@ -197,14 +198,13 @@ class Store:
 
 def _refuse_foreign(root: Path, single_file: Path | None) -> None:
     """Never mix our files with somebody else's, and never write over a file that is not ours."""
-    folder = Folder(root)
     if single_file and single_file.is_dir():
         raise UserError(f"Output {single_file} is a folder; choose another name.")
     if root.exists() and not root.is_dir():
         raise UserError(f"Output {root} is a file; choose another name.")
-    if folder.state.is_dir():
+    if Folder(root).exists():
         return
     if single_file and single_file.exists():
         raise UserError(f"Output {single_file} exists and was not written by Nightcap; choose another name.")
-    if root.is_dir() and not folder.part_names() and any(not path.name.startswith(".") for path in root.iterdir()):
+    if root.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
         raise UserError(f"Output {root} holds other files; choose a new or an empty folder.")

@@ -57,6 +57,14 @@ class Folder:
         """Called with verb and path before each change to the disk."""
         self._writing = self.state / "writing"
 
+    def exists(self) -> bool:
+        """Whether this is an output of Nightcap; parts alone are one too, they are the ledger."""
+        return self.state.is_dir() or (self.root.is_dir() and bool(self.part_names()))
+
+    def require(self) -> None:
+        if not self.exists():
+            raise UserError(f"{self.root} is not an output of Nightcap; give the folder of an earlier run.")
+
     def create(self) -> None:
         for folder in (self._writing, self.runs):
             folder.mkdir(parents=True, exist_ok=True)

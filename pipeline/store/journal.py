@@ -65,9 +65,6 @@ class Journal:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Commit one group of rows; they are durable when this returns."""
-        # A journal whose name is gone still takes commits, into a file that nobody will find again.
-        if self._path.stat().st_ino != self._inode:
-            raise FileNotFoundError(errno.ENOENT, "another file took its place", self._path)
         self._commit(("INSERT INTO groups (rows, batch) VALUES (?, ?)", batch.num_rows, batch.serialize()))
         self.rows += batch.num_rows
 
@@ -82,6 +79,7 @@ class Journal:
 
     def announced(self) -> list[str]:
         """Parts whose fate is open: a run died, or failed, between `announce` and `forget`."""
+        self._check_place()
         with _as_os_error(self._path):
             return [name for (name,) in self._connection.execute("SELECT part FROM cuts")]
 
@@ -106,6 +104,11 @@ class Journal:
                     self._connection.execute("VACUUM")
                     self._connection.execute("PRAGMA journal_mode=DELETE")
 
+    def _check_place(self) -> None:
+        """A journal whose name is gone would still take commits, into a file that nobody finds again."""
+        if self._path.stat().st_ino != self._inode:
+            raise FileNotFoundError(errno.ENOENT, "another file took its place", self._path)
+
     def _count(self) -> int:
         with _as_os_error(self._path):
             count: int = self._connection.execute("SELECT ifnull(sum(rows), 0) FROM groups").fetchone()[0]
@@ -113,6 +116,7 @@ class Journal:
 
     def _commit(self, *statements: tuple[Any, ...]) -> None:
         self._step("commit", self._path)
+        self._check_place()
         with _as_os_error(self._path), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             for sql, *values in statements:

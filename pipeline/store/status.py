@@ -69,13 +69,7 @@ def read_status(out: str) -> Status:
 
     Raises UserError when OUT is not a Nightcap output or may not be read, RunError when a part is damaged.
     """
-    folder = _folder(out)
-    with explained(folder.root, denied=UserError):
-        while True:
-            try:
-                return _count(out, folder)
-            except FileNotFoundError:
-                _check(folder)
+    return _status(_folder(out), out)
 
 
 def iter_batches(out: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -89,13 +83,8 @@ def iter_batches(out: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 def _folder(out: str) -> Folder:
     folder = Folder(locate(out)[0])
-    _check(folder)
+    folder.require()
     return folder
-
-
-def _check(folder: Folder) -> None:
-    if not folder.root.is_dir() or not (folder.state.is_dir() or folder.part_names()):
-        raise UserError(f"{folder.root} is not an output of Nightcap; give the folder of an earlier run.")
 
 
 def _tables(folder: Folder, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -107,6 +96,15 @@ def _tables(folder: Folder, columns: Sequence[str]) -> Iterator[pa.Table]:
         yield from read_part(folder, name, columns, drop)
     if journal is not None:
         yield journal.filter(pa.array(~drops[-1])).select(columns)
+
+
+def _status(folder: Folder, out: str) -> Status:
+    with explained(folder.root, denied=UserError):
+        while True:
+            try:
+                return _count(folder, out)
+            except FileNotFoundError:
+                folder.require()
 
 
 def _batches(folder: Folder, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -122,12 +120,12 @@ def _batches(folder: Folder, columns: list[str]) -> Iterator[pa.RecordBatch]:
                     yield from fresh.select(columns).to_batches()
                 return
             except FileNotFoundError:
-                _check(folder)
+                folder.require()
                 seen = np.concatenate(given) if given else None
 
 
-def _count(out: str, folder: Folder) -> Status:
-    counts: dict[str, Counter[str]] = {"status": Counter(), "reason": Counter(), "model": Counter()}
+def _count(folder: Folder, out: str) -> Status:
+    counts: dict[str, Counter[str | None]] = {"status": Counter(), "reason": Counter(), "model": Counter()}
     examples: dict[str, list[str]] = defaultdict(list)
     sums: Counter[str] = Counter()
     cost = Decimal(0)
@@ -142,15 +140,20 @@ def _count(out: str, folder: Folder) -> Status:
         cost += pc.sum(table["cost_usd"]).as_py() or 0
         answered = pc.and_(pc.greater(table["attempts"], 0), pc.not_equal(table["status"], "failed"))
         sums["unpriced"] += pc.sum(pc.and_(answered, pc.is_null(table["cost_usd"]))).as_py() or 0
-    reasons = counts["reason"].most_common()
+    statuses, reasons, models = (_most_first(counts[name]) for name in ("status", "reason", "model"))
     return Status(
         out=out,
-        rows=counts["status"].total(),
-        statuses=dict(counts["status"].most_common()),
-        reasons=tuple(ReasonCount(name, rows, tuple(examples[name])) for name, rows in reasons if name is not None),
-        models=dict(counts["model"].most_common()),
+        rows=sum(statuses.values()),
+        statuses=statuses,
+        reasons=tuple(ReasonCount(name, rows, tuple(examples[name])) for name, rows in reasons.items()),
+        models=models,
         cost_usd=cost,
         unpriced=sums["unpriced"],
         runs=tuple(json.loads(path.read_bytes()) for path in sorted(folder.runs.glob("*.json"))),
         **{name: sums[name] for name in _TOKENS},
     )
+
+
+def _most_first(counter: Counter[str | None]) -> dict[str, int]:
+    pairs = [(name, rows) for name, rows in counter.items() if name is not None]
+    return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
