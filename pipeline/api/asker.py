@@ -54,13 +54,17 @@ class Asker:
                 sent_at = clock.time() if sent_at is None else sent_at
                 outcome = await self._try(body, reservation)
                 received = clock.monotonic()
-            tries += 1
-            if isinstance(outcome, Reply):
-                break
-            if outcome.reason != reason:
-                reason, since = outcome.reason, received
-            counted += reason not in UNCOUNTED_REASONS
-            match decide(outcome, counted, received - since, self._limits, self._rng):
+                tries += 1
+                if isinstance(outcome, Reply):
+                    break
+                if outcome.reason != reason:
+                    reason, since = outcome.reason, received
+                counted += reason not in UNCOUNTED_REASONS
+                decision = decide(outcome, counted, received - since, self._limits, self._rng)
+                if isinstance(decision, Wait) and reason == "rate_limited":
+                    # Concerns everybody, and before this place is free: the next in line would run into it too.
+                    self._throttle.pause(decision.seconds)
+            match decision:
                 case Stop(message):
                     raise RunError(message)
                 case GiveUp():
@@ -70,10 +74,9 @@ class Asker:
                     if renamed == body:
                         break  # it is not the name that is wrong
                     body, self._rename = renamed, True
-                    self._on_retry(outcome)
-                case Wait(seconds):
-                    self._on_retry(outcome)
-                    await self._wait(reason, seconds)
+            self._on_retry(outcome)
+            if isinstance(decision, Wait) and reason != "rate_limited":
+                await self._throttle.sleep(decision.seconds)
         return Answer(
             outcome=outcome,
             attempts=tries,
@@ -90,12 +93,6 @@ class Asker:
         outcome = read_response(response.status, response.headers, response.body)
         reservation.used_tokens = outcome.usage.total_tokens
         return outcome
-
-    async def _wait(self, reason: str, seconds: float) -> None:
-        if reason == "rate_limited":
-            self._throttle.pause(seconds)  # concerns everybody; this image waits with them, at the front of the line
-        else:
-            await self._throttle.sleep(seconds)
 
     def _cost(self, request: Request) -> int:
         """Tokens at admission: what both providers count, the prompt and the largest answer (rate limit guides)."""

@@ -106,6 +106,7 @@ def _address(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        (parts.hostname or "").encode("idna")  # what the name lookup will do, to refuse e.g. https://.openai.azure.com
     except ValueError:
         usable = False
     if not usable or not url.isprintable() or " " in url:

@@ -137,6 +137,8 @@ def test_azure_names_the_variable_that_is_missing() -> None:
         "http://[::1/v1",
         "http://host:port/v1",
         "http://host:99999/v1",
+        "https://.openai.azure.com",
+        f"http://{'a' * 64}.example/v1",
         "http://host name/v1",
         "http://host/v1\n",
         "https://user:hunter2@host/v1",
