@@ -2,6 +2,7 @@ import hashlib
 import io
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image, PngImagePlugin
 
 from pipeline.errors import ImageError
 from pipeline.images import ImageOptions, decode, decode_rgb, hash_bytes, prepare
+from pipeline.images.headers import jpeg
 from tests.helpers.pictures import (
     animation,
     decoded,
@@ -226,3 +228,13 @@ def test_a_multi_picture_jpeg_is_its_first_picture() -> None:
     prepared = prepare(buffer.getvalue(), half, OPTIONS)
     assert prepared.probe.format == "jpeg"
     assert psnr(decoded(prepared.data), quadrants(32, 24)) > 25
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("extra", [{}, {"progressive": True}, {"icc_profile": b"x" * 200}, {"quality": 100}])
+def test_a_plain_jpeg_is_known_at_a_glance(mode: str, extra: dict[str, object]) -> None:
+    data = encoded(photo(40, 30).convert(mode), **extra)
+    assert jpeg.is_plain(data) == (mode != "CMYK" and "icc_profile" not in extra)
+    for cut in (10, len(data) // 2, len(data) - 2):
+        with suppress(ImageError):
+            assert not jpeg.is_plain(data[:cut])

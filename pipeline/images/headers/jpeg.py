@@ -9,7 +9,9 @@ from pipeline.images.headers.tiff import exif_orientation
 from pipeline.items import Probe
 
 _SOI_LENGTH = 2
-_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+_SOS, _EOI, _APP1, _APP2, _APP14 = 0xDA, 0xD9, 0xE1, 0xE2, 0xEE
+_HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
+"""Baseline, extended and progressive: what everybody decodes."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15; C4, C8 and CC are Huffman tables, reserved and arithmetic conditioning."""
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -39,6 +41,25 @@ def is_complete(data: bytes) -> bool:
     """An end-of-image marker follows the start of the scan. (An EXIF thumbnail has its own, but before the scan.)"""
     scan = next((start for marker, start, _ in _segments(data) if marker == _SOS), None)
     return scan is not None and data.rfind(b"\xff\xd9", scan) >= 0
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether every viewer shows the file alike, told without a decoder: 8-bit grey or YCbCr, no profile, complete.
+
+    False means only that a closer look is needed. Source of the markers: ITU T.81 annex B, T.872 (APP14), ICC.1 B.4.
+    """
+    plain_frame = False
+    for marker, start, end in _segments(data):
+        if marker in _FRAME_HEADERS:
+            components = data[start + 6 : end : 3]
+            plain_frame = marker in _HUFFMAN_FRAMES and data[start] == 8 and components in (b"\1", b"\1\2\3")
+        elif marker in (_APP2, _APP14):  # perhaps a colour profile; perhaps the colours are not YCbCr
+            return False
+        elif marker == _SOS:
+            return plain_frame and data.rfind(b"\xff\xd9", start) >= 0
+        elif marker == _EOI:
+            return False
+    return False
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
