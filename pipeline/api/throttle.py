@@ -172,6 +172,10 @@ class Throttle:
     async def _admission(self, tokens: int, retry: bool) -> None:
         if self._closed:
             raise ThrottleClosed
+        now = self._clock.monotonic()
+        if not self._retries and not self._line and self.limiter.wait_seconds(tokens, now) == 0:
+            self.limiter.admit(tokens, now)  # nobody waits: leave without a turn of the loop
+            return
         place = _Place(tokens, asyncio.get_running_loop().create_future())
         (self._retries if retry else self._line).append(place)
         self._move_line()
