@@ -48,6 +48,6 @@ def build_template(options: ModelOptions, body_model: str | None, max_tokens_par
 
 def rename_max_tokens(body: bytes) -> bytes:
     """The same body with `max_completion_tokens` instead of `max_tokens`, for a model that refuses the older name."""
-    # After the image comes only text of ours, so the search from the end never meets base64 or the prompt.
+    # JSON escapes the quotes of a prompt, so nothing but the parameter reads like this; it stands near the end.
     head, found, tail = body.rpartition(b'"max_tokens":')
     return head + b'"max_completion_tokens":' + tail if found else body

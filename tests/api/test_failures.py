@@ -73,6 +73,7 @@ def azure(message: str, code: object) -> object:
         (400, {"object": "error", "message": "bad image", "type": "BadRequestError", "code": 400}, "rejected:400"),
         (400, openai("Timeout while downloading the image.", code="invalid_image_url"), "server_error"),
         (400, openai("Error while downloading file.", code="failed_to_download_image"), "server_error"),
+        (400, openai("Invalid base64 image_url.", code="invalid_image_url"), "rejected:invalid_image_url"),
         (413, "<html><title>413 Request Entity Too Large</title></html>", "rejected:too_large"),
         (422, {"detail": [{"loc": ["body", "model"], "msg": "Field required", "type": "missing"}]}, "rejected:422"),
         (408, openai("Request timed out.", "timeout"), "timeout"),
@@ -167,6 +168,8 @@ def test_the_wait_comes_from_header_or_text() -> None:
     assert read(429, azure(AZURE_RATE, "429"), {"retry-after-ms": "250"}).retry_after == 0.25
     assert read(503, "", {"Retry-After": "30"}).retry_after == 30
     assert read(500, "").retry_after is None
+    page = "Quota exceeded for metric: requests per minute. " * 20 + "Please retry in 36.5s."
+    assert read(429, [{"error": {"code": 429, "message": page}}]).retry_after == 36.5
 
 
 @pytest.mark.parametrize("inner", ["innererror", "inner_error"])

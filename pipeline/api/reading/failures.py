@@ -28,6 +28,14 @@ QUOTA_CODES = frozenset(
 )
 NOT_FOUND_CODES = frozenset({"model_not_found", "deploymentnotfound", "notfound", "resourcenotfound"})
 DOWNLOAD_CODES = frozenset({"invalid_image_url", "failed_to_download_image"})
+REASON_OF_STATUS = {
+    404: "not_found",
+    405: "wrong_address",
+    408: "timeout",
+    409: "server_error",
+    413: "rejected:too_large",
+}
+MAX_TEXT_CHARACTERS = 4096
 _OVERLOADED = re.compile(r"overloaded|high demand|server is busy|slow down", re.I)
 _BAD_KEY = re.compile(r"(?:incorrect|invalid) api key|api key not valid", re.I)  # some servers say so with 400
 _TITLE = re.compile(rb"<title>(.*?)</title>", re.I | re.S)
@@ -39,7 +47,8 @@ def read_failure(
     """The failure that a response without an answer means. `document` is the parsed body, None when it was not JSON."""
     error = _error_object(document)
     code = read_code(error.get("code"))
-    text = one_line(_message(status, headers, error, body)) or f"HTTP {status}"
+    told = _message(status, headers, error, body)
+    text = one_line(told) or f"HTTP {status}"
     content_filter = read_error_filter(error)
     if content_filter is not None:
         category = next((f.category for f in content_filter if f.filtered), "prompt")
@@ -54,7 +63,7 @@ def read_failure(
         http_status=status,
         code=code or None,
         param=one_line(param) if isinstance(param, str) else None,
-        retry_after=read_retry_after(headers, text),
+        retry_after=read_retry_after(headers, told[:MAX_TEXT_CHARACTERS]),  # Gemini says it at the end of a page
         request_id=request_id,
     )
 
@@ -72,19 +81,17 @@ def _reason(status: int, code: str, kind: str, text: str) -> str:
         return _rate_limit_reason(text.lower())
     if status in (401, 403) or code == "invalid_api_key" or _BAD_KEY.search(text):
         return "credentials_refused"
-    if 300 <= status < 400 or status == 405:
-        return "wrong_address"
-    if status == 404 or code in NOT_FOUND_CODES:
+    if code in NOT_FOUND_CODES:
         return "not_found"
-    if status == 408:
-        return "timeout"
+    if status in REASON_OF_STATUS:
+        return REASON_OF_STATUS[status]
     if status == 503 and text.lower() == "loading model":
         return "unreachable"  # llama.cpp listens before it can answer; that takes longer than the attempts of an image
-    if status >= 500 or status < 300 or status == 409 or code in DOWNLOAD_CODES or _OVERLOADED.search(text):
+    if not 300 <= status < 500 or _OVERLOADED.search(text):
         return "server_error"
-    if status == 413:
-        return "rejected:too_large"
-    return f"rejected:{code or status}"
+    if code in DOWNLOAD_CODES and "download" in text.lower():
+        return "server_error"  # else it is the address or the data itself that is bad
+    return "wrong_address" if status < 400 else f"rejected:{code or status}"
 
 
 def _rate_limit_reason(text: str) -> str:
@@ -118,7 +125,7 @@ def _message(status: int, headers: Mapping[str, str], error: Mapping[str, Any], 
         return told
     if isinstance(told, list):
         return "; ".join(map(_finding, told))
-    start = body[:4096].strip()
+    start = body[:MAX_TEXT_CHARACTERS].strip()
     if start.startswith(b"<"):  # a proxy's page
         title = _TITLE.search(start)
         return f"HTTP {status}: {title[1].decode('utf-8', 'replace') if title else 'a web page'}"
