@@ -5,6 +5,7 @@ Resources are opened outside the group, so that they outlive its cancelled tasks
 
 import asyncio
 import functools
+import gc
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -64,7 +65,7 @@ async def run_live(plan: Plan, clock: Clock, environ: Mapping[str, str], observe
         )
         async with opening as provider, _open_store(plan, run_id, clock, pools.disk) as store:
             stop.on_request(provider.stop)
-            with signals_request(stop), _observing(observer, stats):
+            with signals_request(stop), _observing(observer, stats), _frozen_heap():
                 await _run_stages(plan, run_id, model, source, provider, store, pools, stats, stop, clock)
             message = str(stop.error) if stop.error else None
             seconds = clock.monotonic() - begun
@@ -228,6 +229,19 @@ def _other_requests(out: str, rows: int) -> str:
         f"{out} holds {rows} rows made by another request: model, prompt, detail, max tokens or image policy differ. "
         f"--replace asks for them again{spent}; another -o keeps both."
     )
+
+
+@contextmanager
+def _frozen_heap() -> Iterator[None]:
+    """Keep the garbage collector from walking through what stays for the whole run: libraries, vocabulary, prices.
+
+    Measured on small images: 15 % of all CPU time.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def test_an_answer_as_azure_gives_it():
 def test_the_caption_shows_the_beginning_of_the_images_hash():
     data = picture(64, 48)
     [choice] = body_of(Asking()(openai(request(data))))["choices"]
-    assert hash_bytes(data).removeprefix("sha256:")[:12] in choice["message"]["content"]
+    assert hash_bytes(data).partition(":")[2][:12] in choice["message"]["content"]
 
 
 def test_the_oldest_vision_model_ends_with_finish_details():

@@ -14,8 +14,9 @@ _HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
 """Baseline, extended and progressive: what everybody decodes."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15; C4, C8 and CC are Huffman tables, reserved and arithmetic conditioning."""
-_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-"""TEM and restart markers carry no length."""
+_ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD8), 0xFF})
+"""A stuffed zero, TEM, restart markers and a fill byte carry no length."""
+_SEGMENT = struct.Struct(">BBH").unpack_from
 
 
 def read(head: bytes) -> Probe:
@@ -66,17 +67,15 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """(marker, start, end) of the content of one segment after the other; NeedMoreBytes where `data` ends."""
     position = _SOI_LENGTH
     while True:
-        require(data, position + 4)
-        if data[position] != 0xFF:  # junk between segments, which decoders skip too
-            found = data.find(b"\xff", position)
-            position = found if found >= 0 else len(data)
-            continue
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-        elif marker in _ALONE or marker == 0:
-            position += 2
-        else:
-            end = position + 2 + (data[position + 2] << 8 | data[position + 3])
+        if position + 4 > len(data):
+            require(data, position + 4)
+        begin, marker, length = _SEGMENT(data, position)
+        if begin == 0xFF and marker not in _ALONE:
+            end = position + 2 + length
             yield marker, position + 4, end
             position = end
+        elif begin != 0xFF:  # junk between segments, which decoders skip too
+            found = data.find(b"\xff", position)
+            position = found if found >= 0 else len(data)
+        else:
+            position += 1 if marker == 0xFF else 2

@@ -19,7 +19,7 @@ def read(head: bytes) -> Probe:
     start = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)[0]
     tags: dict[int, int] = {}
     next_directory = 0
-    for tag, value in _directory(head, 0, start, order, big):
+    for tag, value in _directory(head, start, order, big):
         if tag is None:
             next_directory = value
         else:
@@ -44,21 +44,23 @@ def exif_orientation(data: bytes, start: int) -> int:
     """Orientation 1 to 8 in the EXIF block (a TIFF header) at `start`; 1 when it says none or is broken."""
     try:
         order = {b"II": "<", b"MM": ">"}[data[start : start + 2]]
-        directory = struct.unpack_from(order + "I", data, start + 4)[0]
-        for tag, value in _directory(data, start, directory, order, big=False):
-            # Tags are in ascending order, and orientation is among the first: 2 of the 5 microseconds of a probe.
+        position = start + struct.unpack_from(order + "I", data, start + 4)[0]
+        first = position + 2
+        count = struct.unpack_from(order + "H", data, position)[0]
+        for entry in range(first, first + count * 12, 12):
+            tag, kind = struct.unpack_from(order + "HH", data, entry)
             if tag == _ORIENTATION:
+                value = struct.unpack_from(order + _INTEGERS[kind], data, entry + 8)[0]
                 return value if value in range(1, 9) else 1
-            if tag is None or tag > _ORIENTATION:
+            if tag > _ORIENTATION:  # tags are in ascending order, and orientation is among the first
                 return 1
-    except (KeyError, struct.error, ImageError):
+    except (KeyError, struct.error):
         pass
     return 1
 
 
-def _directory(data: bytes, base: int, offset: int, order: str, big: bool) -> Iterator[tuple[int | None, int]]:
-    """Integer entries of the directory at `base + offset`; at the end (None, offset of the next directory)."""
-    position = base + offset
+def _directory(data: bytes, position: int, order: str, big: bool) -> Iterator[tuple[int | None, int]]:
+    """Integer entries of the directory at `position`; at the end (None, offset of the next directory)."""
     count_format, entry_size, inline = (order + "Q", 20, 8) if big else (order + "H", 12, 4)
     entries = position + struct.calcsize(count_format)
     require(data, entries)
