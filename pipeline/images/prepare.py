@@ -27,10 +27,13 @@ def prepare(data: bytes, fit: Callable[[int, int], Size], options: ImageOptions)
     `bomb`, `too_large`.
     """
     header = probe(data)
-    if fit(header.width, header.height) == (header.width, header.height) and _is_plain(header, data, options):
-        return Prepared(header, hash_bytes(data), len(data), header.format, header.width, header.height, data)
-    header, image = open_image(data, options.max_pixels)
     size = fit(header.width, header.height)
+    if size == (header.width, header.height) and _is_plain(header, data, options):
+        return Prepared(header, hash_bytes(data), len(data), header.format, *size, data)
+    opened, image = open_image(data, options.max_pixels)
+    if (opened.width, opened.height) != (header.width, header.height):  # Pillow knows better, of odd files
+        size = fit(opened.width, opened.height)
+    header = opened
     if size == (header.width, header.height) and _passes(image, header, data, options):
         kind, sent = header.format, data
     else:
