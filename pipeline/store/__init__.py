@@ -13,7 +13,7 @@ from pipeline.store.options import StoreOptions
 
 if TYPE_CHECKING:
     from pipeline.store.dataset import Store, compact, open_store
-    from pipeline.store.history import completion_tokens, finished_keys
+    from pipeline.store.history import completion_tokens, finished_keys, request_counts
     from pipeline.store.schema import SCHEMA, records_to_batch
     from pipeline.store.status import ReasonCount, Status, iter_batches, read_status
 
@@ -30,6 +30,7 @@ __all__ = [
     "open_store",
     "read_status",
     "records_to_batch",
+    "request_counts",
 ]
 
 

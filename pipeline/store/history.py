@@ -1,12 +1,28 @@
 """What earlier runs tell a later one before it begins: which images are finished, how long answers were. Reads only."""
 
+from collections import Counter
+
 import pyarrow.compute as pc
 
 from pipeline.store.finished import COLUMNS, FinishedKeys
+from pipeline.store.folder import Folder, locate
 from pipeline.store.status import iter_batches
 
 ANSWERS = 10_000
 """More answers than this make a mean no better."""
+
+
+def request_counts(out: str) -> Counter[str]:
+    """Rows of OUT by the hash of the request that made them; empty where there is no output yet.
+
+    Other errors as `read_status`.
+    """
+    counts: Counter[str] = Counter()
+    if Folder(locate(out)[0]).exists():
+        for batch in iter_batches(out, ("request_hash",)):
+            for item in pc.value_counts(batch["request_hash"]).to_pylist():
+                counts[item["values"]] += item["counts"]
+    return counts
 
 
 def finished_keys(out: str, request_hash: str) -> FinishedKeys:
@@ -17,11 +33,13 @@ def finished_keys(out: str, request_hash: str) -> FinishedKeys:
 
 
 def completion_tokens(out: str, request_hash: str) -> list[int]:
-    """Completion tokens of up to ANSWERS whole captions that the same request got; errors as `read_status`."""
+    """Completion tokens of up to ANSWERS answers that the same request got; errors as `read_status`.
+
+    Cut-off and empty answers are among them, as they are on the bill.
+    """
     found: list[int] = []
-    for batch in iter_batches(out, ("request_hash", "status", "completion_tokens")):
-        same = pc.and_(pc.equal(batch["request_hash"], request_hash), pc.equal(batch["status"], "captioned"))
-        found += batch["completion_tokens"].filter(same).drop_null().to_pylist()
+    for batch in iter_batches(out, ("request_hash", "completion_tokens")):
+        found += batch["completion_tokens"].filter(pc.equal(batch["request_hash"], request_hash)).drop_null().to_pylist()
         if len(found) >= ANSWERS:
             break
     return found[:ANSWERS]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class StoreOptions:
     """How results are laid down. Rows are safe in the journal at once; this only says when they become Parquet."""
 
-    rows_per_part: int = 50_000
-    """A part is cut when so many rows wait, and small parts are merged up to it. Takes ? MB while it is cut."""
+    rows_per_part: int = 20_000
+    """A part is cut when so many rows wait, and small parts are merged up to it. Cutting takes about 5 KB a row."""
     flush_seconds: float = 300.0
     """A part is cut at the latest this long after its first row, so that other readers see a run grow."""
     replace: bool = False

@@ -33,8 +33,8 @@ _REPEATED = [
     *("sent_format", "price_date", "finish_reason", "request_hash", "run_id", "metadata.key_value.key"),
     *(f"content_filter.list.element.{name}" for name in ("category", "severity", "filtered", "where")),
 ]
-_ROW_GROUP = 16_384
-"""Rows that a reader decodes at once; half as many cost 1 % more bytes."""
+_ROW_GROUP = 8_192
+"""Rows that are encoded and decoded at once. Twice as many save 1 % of the bytes."""
 
 MANY = 8
 """So many small parts are merged at the end of a run."""
@@ -49,22 +49,21 @@ def next_name(folder: Folder, run_id: str) -> str:
     return f"part-{max(sequences, default=0) + 1:08d}-{run_id}.parquet"
 
 
-def newest_by_key(table: pa.Table) -> pa.Table:
-    """The table sorted by key, and of rows with one key only the last."""
-    table = table.take(pc.sort_indices(table["key"]))  # a stable sort
-    keys = table["key"].combine_chunks()
-    last = pc.not_equal(keys[1:], keys[:-1])
-    return table if pc.all(last).as_py() else table.filter(pa.concat_arrays([last, pa.array([True])]))
-
-
 def write_part(folder: Folder, name: str, table: pa.Table) -> None:
-    folder.put(folder.root / name, partial(_write, table.schema, [table]))
+    """Write the rows sorted by key, and of rows with one key only the last."""
+    order = pc.sort_indices(table["key"])  # a stable sort
+    keys = table["key"].take(order).combine_chunks()
+    last = pa.concat_arrays([pc.not_equal(keys[1:], keys[:-1]), pa.array([True])])
+    order = order.filter(last)
+    # Sorted a row group at a time: a sorted copy of the whole would cost as much memory as the rows.
+    groups = (table.take(order[start : start + _ROW_GROUP]) for start in range(0, len(order), _ROW_GROUP))
+    folder.put(folder.root / name, partial(_write, table.schema, groups))
 
 
-def _write(schema: pa.Schema, tables: Iterable[pa.Table], path: Path) -> None:
+def _write(schema: pa.Schema, groups: Iterable[pa.Table], path: Path) -> None:
     with pq.ParquetWriter(path, schema, compression="zstd", compression_level=3, use_dictionary=_REPEATED) as writer:
-        for table in tables:
-            writer.write_table(table, row_group_size=_ROW_GROUP)
+        for group in groups:
+            writer.write_table(group)
 
 
 def read_part(
@@ -108,7 +107,7 @@ def superseded_in(folder: Folder, names: Sequence[str], newer: Sequence[pa.Chunk
     return superseded([*(partial(keys, name) for name in names), *(partial(lambda column: column, c) for c in newer)])
 
 
-def tidy(folder: Folder, run_id: str, rows_per_part: int, *, replaced: bool, many: int = MANY) -> None:
+def tidy(folder: Folder, run_id: str, rows_per_part: int, *, replaced: bool, many: int) -> None:
     """Leave one row per key, where rows were `replaced`, and merge small parts once there are `many`."""
     names = folder.part_names()
     drops: Sequence[Mask | None] = superseded_in(folder, names) if replaced else [None] * len(names)
@@ -116,7 +115,7 @@ def tidy(folder: Folder, run_id: str, rows_per_part: int, *, replaced: bool, man
     for group in _merges(parts, rows_per_part, many):
         tables = [table for part in group for table in read_part(folder, part.name, drop=part.drop)]
         if any(map(len, tables)):
-            write_part(folder, next_name(folder, run_id), newest_by_key(pa.concat_tables(tables)))
+            write_part(folder, next_name(folder, run_id), pa.concat_tables(tables))
         for part in group:
             folder.remove(folder.root / part.name)
 
