@@ -137,6 +137,8 @@ async def run_async(job: Job, observer: Observer | None = None) -> Summary:
 
 def run(job: Job, observer: Observer | None = None) -> Summary:
     """`run_async` on an event loop of its own; uvloop's where the extra `fast` is installed."""
+    if asyncio._get_running_loop():  # as in a notebook
+        raise UserError("run() cannot be called where an event loop is running; write `await run_async(job)` there.")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(run_async(job, observer))
 

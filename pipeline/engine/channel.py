@@ -40,11 +40,17 @@ class Channel(Generic[T]):
                 self._wake_all(self._getters)
 
     async def put(self, item: T) -> None:
-        """Append `item`; waits while the channel is full."""
-        while len(self._items) >= self.capacity:
-            await self._wait(self._putters)
-        self._items.append(item)
-        self._wake(self._getters)
+        """Append `item`; waits while the channel is full.
+
+        A sender that is cancelled meanwhile leaves its item above the capacity: an answer is paid for, and a run that
+        is being cancelled still records what is in its channel.
+        """
+        try:
+            while len(self._items) >= self.capacity:
+                await self._wait(self._putters)
+        finally:
+            self._items.append(item)
+            self._wake(self._getters)
 
     async def get(self, at_most: int = 1) -> list[T]:
         """What is there, at least one and `at_most` items; waits while there is none. Empty: the channel has ended."""

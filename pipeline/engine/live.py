@@ -6,13 +6,10 @@ Resources are opened outside the group, so that they outlive its cancelled tasks
 import asyncio
 import functools
 import gc
-import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from pipeline.api.endpoint import split_name
 from pipeline.api.options import ModelOptions
@@ -20,12 +17,13 @@ from pipeline.clock import Clock, utc
 from pipeline.engine.byte_budget import ByteBudget
 from pipeline.engine.channel import Channel
 from pipeline.engine.plan import Plan
+from pipeline.engine.pools import Pools, on, open_pools
 from pipeline.engine.preparer import Fit, Preparer
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
-from pipeline.engine.stages import Line, account, ask_images, list_images, prepare_images, record_images
+from pipeline.engine.stages import Line, ask_images, list_images, prepare_images, record_images, take_records
 from pipeline.engine.stats import Ending, RunStats, Summary
-from pipeline.engine.stop import Stop, signals_request
+from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
 from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
 from pipeline.sources import Source, open_source
@@ -34,17 +32,6 @@ from pipeline.store import Store, open_store, read_status
 OBSERVE_SECONDS = 0.25
 
 Observer = Callable[[RunStats], None]
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Pools:
-    """Threads by what they do; `disk` and `lister` are single, so that their owners need no lock."""
-
-    images: Executor
-    disk: Executor
-    lister: Executor
-    image_workers: int
 
 
 async def run_live(plan: Plan, clock: Clock, environ: Mapping[str, str], observer: Observer | None = None) -> Summary:
@@ -58,26 +45,34 @@ async def run_live(plan: Plan, clock: Clock, environ: Mapping[str, str], observe
     source = open_source(plan.source)
     stats, stop = RunStats(), Stop()
     begun = clock.monotonic()
-    with open_pools() as pools:
-        await on(pools.images, _warm_up, plan.model, model, clock)
-        opening = open_provider(
-            plan.model, plan.limits, model, pools.images, pools.image_workers, environ, clock, stats.add_retry
-        )
-        async with opening as provider, _open_store(plan, run_id, clock, pools.disk) as store:
-            stop.on_request(provider.stop)
-            with signals_request(stop), _observing(observer, stats), _frozen_heap():
-                await _run_stages(plan, run_id, model, source, provider, store, pools, stats, stop, clock)
-            message = str(stop.error) if stop.error else None
-            seconds = clock.monotonic() - begun
-            ending: Ending | None = stop.reason or ("limit" if stats.limit_reached else None)
-            price = find_price(model, utc(clock.time()).date())
-            input_usd = price.base.input if price else None
-            summary = Summary(run_id, plan.out, plan.model.name, seconds, stats, ending, message, input_usd)
-            await on(pools.disk, store.write_run, summary.to_dict())
+
+    def summarize() -> Summary:
+        ending: Ending | None = "trouble" if stop.error else stop.reason or ("limit" if stats.limit_reached else None)
+        message = str(stop.error) if stop.error else None
+        price = find_price(model, utc(clock.time()).date())
+        input_usd = price.base.input if price else None
+        seconds = clock.monotonic() - begun
+        return Summary(run_id, plan.out, plan.model.name, seconds, stats, ending, message, input_usd)
+
+    with signals_interrupt(stop):
+        async with open_pools() as pools:
+            await on(pools.images, _warm_up, plan.model, model, clock)
+            opening = open_provider(
+                plan.model, plan.limits, model, pools.images, pools.image_workers, environ, clock, stats.add_retry
+            )
+            try:
+                async with opening as provider, _open_store(plan, run_id, clock, pools.disk) as store:
+                    stop.on_request(provider.stop)
+                    with _observing(observer, stats), _frozen_heap():
+                        await _run_stages(plan, run_id, model, source, provider, store, pools, stats, stop, clock)
+                    await on(pools.disk, store.write_run, summarize().to_dict())
+            except RunError as error:  # the disk's trouble at the beginning or at the end
+                stop.fail(error)
     if stop.error:
-        stop.error.summary = summary
+        if isinstance(stop.error, RunError):
+            stop.error.summary = summarize()
         raise stop.error
-    return summary
+    return summarize()
 
 
 async def _run_stages(
@@ -104,41 +99,19 @@ async def _run_stages(
     )
     context = row_context(plan, run_id, model, provider)
     preparer = build_preparer(plan, model, source, provider)
-    loops: dict[str, Coroutine[None, None, None]] = {
-        "list": list_images(line, source.list(), store, pools.lister, plan.run.limit),
-        "record": record_images(line, store, context, pools.disk, clock),
-        **{f"prepare-{n}": prepare_images(line, preparer, pools.images) for n in range(preparers)},
-        **{f"ask-{n}": ask_images(line, provider) for n in range(askers)},
-    }
     try:
-        await _run_group(loops)
-    except RunError as error:
-        stop.fail(error)
-    except asyncio.CancelledError:
-        if not stop.abandoned:
-            raise
+        with stop.abandonable():
+            async with asyncio.TaskGroup() as group:
+                start = group.create_task
+                start(list_images(line, source.list(), store, pools.lister, plan.run.limit), name="list")
+                for number in range(preparers):
+                    start(prepare_images(line, preparer, pools.images), name=f"prepare-{number}")
+                for number in range(askers):
+                    start(ask_images(line, provider), name=f"ask-{number}")
+                start(record_images(line, store, context, pools.disk, clock), name="record")
     finally:
-        if received := line.done.get_nowait(len(line.done)):
-            await on(pools.disk, store.append, account(line, received, context))
-
-
-async def _run_group(loops: Mapping[str, Coroutine[None, None, None]]) -> None:
-    """Run all to their end. A RunError in one cancels the others and comes out alone; anything else is a bug."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for name, loop in loops.items():
-                group.create_task(loop, name=name)
-    except* RunError as errors:
-        raise next(leaves(errors)) from None
-
-
-def leaves(errors: BaseExceptionGroup[RunError]) -> Iterator[RunError]:
-    """The exceptions of a group, however nested."""
-    for error in errors.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from leaves(error)
-        else:
-            yield error
+        if records := take_records(line, context, len(line.done)):
+            await on(pools.disk, store.append, records)
 
 
 def catalogue_name(options: ModelOptions) -> str:
@@ -183,43 +156,21 @@ def new_run_id(clock: Clock) -> str:
     return f"{utc(clock.time()):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def usable_cores() -> int:
-    """Cores that this process may use; a container's quota is not the machine's count."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
-@contextmanager
-def open_pools() -> Iterator[Pools]:
-    """Threads for a run. They cannot be cancelled, so their jobs are short and closing waits for those begun."""
-    cores = usable_cores()
-    with (
-        ThreadPoolExecutor(cores, "image") as images,
-        ThreadPoolExecutor(1, "disk") as disk,
-        ThreadPoolExecutor(1, "list") as lister,
-    ):
-        try:
-            yield Pools(images, disk, lister, cores)
-        finally:
-            images.shutdown(wait=False, cancel_futures=True)
-
-
-async def on(pool: Executor, work: Callable[..., T], *arguments: object) -> T:
-    """Run blocking `work` in `pool`. Cancelling the caller never cancels the work: a row taken is a row written."""
-    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(pool, work, *arguments))
-
-
 @asynccontextmanager
 async def _open_store(plan: Plan, run_id: str, clock: Clock, disk: Executor) -> AsyncIterator[Store]:
-    store = await on(disk, open_store, plan.out, plan.store, clock, run_id, plan.request_hash)
+    opened = ExitStack()
+
+    def open_it() -> Store:
+        return opened.enter_context(open_store(plan.out, plan.store, clock, run_id, plan.request_hash))
+
     try:
+        store = await on(disk, open_it)
         if store.other_requests and not plan.store.replace:
             raise UserError(await on(disk, _other_requests, plan.out, store.other_requests))
         await on(disk, store.write_job, plan.document)
         yield store
     finally:
-        await on(disk, store.close)
+        await on(disk, opened.close)  # after `open_it`, even when that is still going on: there is one such thread
 
 
 def _other_requests(out: str, rows: int) -> str:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from pipeline.engine.record import Unprepared
-from pipeline.errors import ImageError, UserError
+from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import ImageOptions, hash_bytes, prepare, probe
 from pipeline.items import Failure, Prepared, Request, Sent, SourceImage
 from pipeline.sources import Source
@@ -34,7 +34,10 @@ class Preparer:
         self._prompt_tokens = prompt_tokens
 
     def __call__(self, images: Sequence[SourceImage]) -> list[Request | Unprepared]:
-        """One result for each image, in order. Several small ones share a hop: it costs as much as preparing one."""
+        """One result for each image, in order. Several small ones share a hop: it costs as much as preparing one.
+
+        Raises RunError when the trouble is not the image's.
+        """
         return [self._prepare(image) for image in images]
 
     def _prepare(self, image: SourceImage) -> Request | Unprepared:
@@ -42,16 +45,10 @@ class Preparer:
         try:
             data = self._source.read(image)
             return self._request(image, prepare(data, self._fit, self._options))
-        except ImageError as error:
-            failure = Failure(error.reason, str(error))
-        except UserError as error:  # a size that no model takes
-            failure = Failure("too_large", str(error))
-        except MemoryError:
-            failure = Failure("too_large", "Decoding the image needs more memory than there is.")
-        except Exception as error:  # a bug in a decoder must cost one row, not the night
-            log.exception("Unexpected trouble with %s", image.key)
-            failure = Failure("undecodable", f"Unexpected trouble: {type(error).__name__}: {error}")
-        return _unprepared(image, failure, data)
+        except RunError:  # the source itself is gone, or refuses us
+            raise
+        except Exception as error:
+            return _unprepared(image, failure_of(error, image.key), data)
 
     def _request(self, image: SourceImage, prepared: Prepared) -> Request:
         image_tokens = self._image_tokens(prepared.width, prepared.height)
@@ -65,6 +62,19 @@ class Preparer:
             predicted_image_tokens=image_tokens,
             predicted_prompt_tokens=None if image_tokens is None else self._prompt_tokens(image_tokens),
         )
+
+
+def failure_of(error: Exception, key: str) -> Failure:
+    """What an exception in the work on one image says in its row."""
+    match error:
+        case ImageError():
+            return Failure(error.reason, str(error))
+        case UserError():  # a size that the model does not take
+            return Failure("too_large", str(error))
+        case MemoryError():
+            return Failure("too_large", "The image needs more memory than there is.")
+    log.error("Unexpected trouble with %s", key, exc_info=error)  # a bug somewhere costs one row, not the night
+    return Failure("undecodable", f"Unexpected trouble: {type(error).__name__}: {error}")
 
 
 def _unprepared(image: SourceImage, failure: Failure, data: bytes | None) -> Unprepared:

@@ -15,7 +15,7 @@ from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.api.payload import build_template
 from pipeline.api.throttle import Throttle
 from pipeline.clock import Clock, utc
-from pipeline.errors import ImageError
+from pipeline.engine.preparer import failure_of
 from pipeline.items import Answer, Failure, Prepared, Reply, Request
 from pipeline.models import Model
 
@@ -120,7 +120,7 @@ class BuiltinProvider:
 
     async def ask(self, request: Request) -> Answer:
         queued = self._clock.monotonic()
-        started, work = self._clock.time(), functools.partial(self._timed, request.body)
+        started, work = self._clock.time(), functools.partial(self._timed, request)
         outcome, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, work)
         waited = self._clock.monotonic() - queued - seconds
         return Answer(
@@ -130,10 +130,10 @@ class BuiltinProvider:
     def stop(self) -> None:
         """Nothing waits here: what the threads have begun they finish."""
 
-    def _timed(self, data: bytes) -> tuple[Reply | Failure, float]:
+    def _timed(self, request: Request) -> tuple[Reply | Failure, float]:
         begun = self._clock.monotonic()
         try:
-            outcome: Reply | Failure = self._describe(data)
-        except ImageError as error:
-            outcome = Failure(error.reason, str(error))
+            outcome: Reply | Failure = self._describe(request.body)
+        except Exception as error:
+            outcome = failure_of(error, request.image.key)
         return outcome, self._clock.monotonic() - begun

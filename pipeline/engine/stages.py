@@ -1,26 +1,28 @@
-"""The four loops of a run: list, prepare, ask, record. They move things; every rule lives in the room it belongs to."""
+"""The four loops of a run: list, prepare, ask, record. They move things; every rule lives in the room it belongs to.
+
+No loop keeps a request once it has passed it on: a task that waits for its next image would keep the last one's bytes
+alive, and nobody counts those.
+"""
 
 import asyncio
 import itertools
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import Clock
 from pipeline.engine.byte_budget import ByteBudget
 from pipeline.engine.channel import Channel
+from pipeline.engine.pools import on
 from pipeline.engine.preparer import Preparer
 from pipeline.engine.providers import Provider
 from pipeline.engine.record import Asked, RowContext, Unprepared, to_record
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
-from pipeline.errors import RunError
+from pipeline.errors import NightcapError, RunError
 from pipeline.items import Record, Request, SourceImage
 from pipeline.store import Store
-
-log = logging.getLogger(__name__)
 
 PAGE_IMAGES = 256
 # Small images share a thread hop: measured 60 us for a hop, 130 us to read, hash and splice 90 KB.
@@ -45,6 +47,8 @@ class Line:
     in_flight: ByteBudget
     stats: RunStats
     stop: Stop
+    unwritten: list[Record] = field(default_factory=list)
+    """Rows that the disk refused; they are tried again with the next ones, and at the end."""
 
 
 async def list_images(
@@ -54,20 +58,23 @@ async def list_images(
     loop = asyncio.get_running_loop()
     stats = line.stats
     with line.todo.sending():
-        while page := await loop.run_in_executor(lister, _next_page, listing, store):
-            for image, status in page:
-                if line.stop.requested:
-                    return
-                if status is None and stats.todo == limit:
-                    stats.limit_reached = True
-                    return
-                stats.listed += 1
-                if status is None:
-                    await line.todo.put(image)
-                else:
-                    stats.skipped += 1
-                    stats.skipped_without_caption += status != "captioned"
-        stats.listing_done = True
+        try:
+            while page := await loop.run_in_executor(lister, _next_page, listing, store):
+                for image, status in page:
+                    if line.stop.requested:
+                        return
+                    if status is None and stats.todo == limit:
+                        stats.limit_reached = True
+                        return
+                    stats.listed += 1
+                    if status is None:
+                        await line.todo.put(image)
+                    else:
+                        stats.skipped += 1
+                        stats.skipped_without_caption += status != "captioned"
+            stats.listing_done = True
+        except NightcapError as error:
+            line.stop.fail(error)
 
 
 def _next_page(listing: Iterator[SourceImage], store: Store) -> list[tuple[SourceImage, str | None]]:
@@ -78,80 +85,98 @@ async def prepare_images(line: Line, preparer: Preparer, workers: Executor) -> N
     """Make images ready in a worker thread; those that cannot be go straight to `done`."""
     loop = asyncio.get_running_loop()
     with line.ready.sending(), line.done.sending():
-        while images := await line.todo.get(HOP_IMAGES):
-            for hop in hops(images):
-                if line.stop.requested:
-                    continue  # drain, so that the lister never waits for room
-                for result in await loop.run_in_executor(workers, preparer, hop):
-                    if isinstance(result, Unprepared):
-                        await line.done.put(result)
-                    else:
-                        await line.in_flight.take(len(result.body))
-                        line.stats.ready += 1
-                        await line.ready.put(result)
+        while hop := await next_hop(line.todo):
+            if line.stop.requested:
+                continue  # drain, so that the lister never waits for room
+            try:
+                results = await loop.run_in_executor(workers, preparer, hop)
+            except RunError as error:
+                line.stop.fail(error)
+                continue
+            results.reverse()
+            while results:
+                await _pass_on(line, results.pop())
 
 
-def hops(images: Sequence[SourceImage]) -> Iterator[list[SourceImage]]:
-    """Cut into groups of HOP_BYTES by listed size; an image of unknown size goes alone."""
-    group: list[SourceImage] = []
-    total = 0
-    for image in images:
-        size = HOP_BYTES if image.bytes is None else image.bytes
-        if group and total + size > HOP_BYTES:
-            yield group
-            group, total = [], 0
-        group.append(image)
-        total += size
-    if group:
-        yield group
+async def next_hop(todo: Channel[SourceImage]) -> list[SourceImage]:
+    """Images for one thread hop: small ones together, up to about HOP_BYTES as listed. Empty: the channel has ended.
+
+    No more than that is taken from the channel: an image in one worker's hands is not there for an idle one.
+    """
+    hop = await todo.get()
+    total = sum(map(_listed_bytes, hop))
+    while total < HOP_BYTES and len(hop) < HOP_IMAGES and (more := todo.get_nowait(1)):
+        hop += more
+        total += _listed_bytes(more[0])
+    return hop
+
+
+def _listed_bytes(image: SourceImage) -> int:
+    """An image whose size nobody knows may be large."""
+    return HOP_BYTES if image.bytes is None else image.bytes
+
+
+async def _pass_on(line: Line, result: Request | Unprepared) -> None:
+    if isinstance(result, Unprepared):
+        await line.done.put(result)
+    else:
+        await line.in_flight.take(len(result.body))
+        line.stats.ready += 1
+        await line.ready.put(result)
 
 
 async def ask_images(line: Line, provider: Provider) -> None:
     """Ask one image at a time; as many of these loops run as requests may be in flight."""
     with line.done.sending():
         while requests := await line.ready.get():
-            request = requests[0]
-            if line.stop.requested:
-                line.in_flight.give_back(len(request.body))
-                continue
-            try:
-                answer = await provider.ask(request)
-            except ThrottleClosed:
-                line.in_flight.give_back(len(request.body))
-            except RunError as error:
-                line.in_flight.give_back(len(request.body))
-                line.stop.fail(error)
-            else:
-                await line.done.put(Asked(request, answer))
+            await _ask(line, provider, requests.pop())
+
+
+async def _ask(line: Line, provider: Provider, request: Request) -> None:
+    """Ends in an outcome; or, when the run stops before the request left, in nothing: it waits for the next run."""
+    try:
+        if not line.stop.requested:
+            await line.done.put(Asked(request, await provider.ask(request)))
+            return
+    except ThrottleClosed:
+        pass
+    except RunError as error:
+        line.stop.fail(error)
+    line.in_flight.give_back(len(request.body))
 
 
 async def record_images(line: Line, store: Store, context: RowContext, disk: Executor, clock: Clock) -> None:
-    """Write rows durably, all that came within a moment with one commit."""
-    loop = asyncio.get_running_loop()
+    """Write rows durably, all that came within a moment with one commit.
 
-    async def append(records: Sequence[Record]) -> None:
-        # Shielded: a cancelled run must not drop rows that were taken off the channel but not yet begun to be written.
-        await asyncio.shield(loop.run_in_executor(disk, store.append, records))
-
-    while True:
+    A disk that refuses stops the run, but not the recorder: what is in flight is paid for, and tried all the same.
+    """
+    while await _something_to_do(line.done, clock):
+        records = take_records(line, context, COMMIT_ROWS)
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                await line.done.wait()
-        except TimeoutError:
-            await append([])
-            continue
-        if len(line.done) < COMMIT_ROWS:
-            await clock.sleep(GATHER_SECONDS)
-        outcomes = line.done.get_nowait(COMMIT_ROWS)
-        if not outcomes:
-            return
-        await append(account(line, outcomes, context))
+            await on(disk, store.append, records)
+        except RunError as error:
+            line.unwritten = records
+            line.stop.fail(error)
 
 
-def account(line: Line, outcomes: Sequence[Outcome], context: RowContext) -> list[Record]:
-    """Rows for outcomes; counts them and gives their bytes back."""
-    records = [to_record(outcome, context) for outcome in outcomes]
-    for outcome, record in zip(outcomes, records, strict=True):
+async def _something_to_do(done: Channel[Outcome], clock: Clock) -> bool:
+    """Wait for rows, or until the store wants to be called without any; False when the channel has ended."""
+    try:
+        async with asyncio.timeout(IDLE_SECONDS):
+            await done.wait()
+    except TimeoutError:
+        return True
+    if 0 < len(done) < COMMIT_ROWS:
+        await clock.sleep(GATHER_SECONDS)
+    return len(done) > 0
+
+
+def take_records(line: Line, context: RowContext, at_most: int) -> list[Record]:
+    """Rows for what is done, and those still unwritten; counts the new ones and gives their bytes back."""
+    records, line.unwritten = line.unwritten, []
+    for outcome in line.done.get_nowait(at_most):
+        record = to_record(outcome, context)
+        records.append(record)
         line.stats.add_record(record)
         if isinstance(outcome, Asked):
             line.stats.original_bytes += outcome.request.original_bytes

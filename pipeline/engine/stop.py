@@ -5,13 +5,16 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Literal
 
-from pipeline.errors import RunError
+from pipeline.errors import NightcapError
 
 log = logging.getLogger(__name__)
 
 StopReason = Literal["interrupted", "terminated", "trouble"]
+
+SIGNALS: dict[signal.Signals, StopReason] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 class Stop:
@@ -19,20 +22,16 @@ class Stop:
 
     def __init__(self) -> None:
         self.reason: StopReason | None = None
-        self.error: RunError | None = None
-        self.abandoned = False
-        """Stop at once: do not even wait for what is in flight."""
+        self.error: NightcapError | None = None
         self._callbacks: list[Callable[[], None]] = []
+        self._signalled = False
+        self._abandoned = False
+        self._waiting: asyncio.Task[object] | None = None
 
     @property
     def requested(self) -> bool:
         """Whether nothing new may be sent."""
         return self.reason is not None
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a signal asked for it."""
-        return self.reason in ("interrupted", "terminated")
 
     def request(self, reason: StopReason) -> None:
         """Stop listing and sending; what is in flight is awaited and recorded."""
@@ -42,41 +41,66 @@ class Stop:
         for callback in self._callbacks:
             callback()
 
-    def fail(self, error: RunError) -> None:
+    def fail(self, error: NightcapError) -> None:
         """Trouble of the whole run; the first is the one to tell."""
         self.error = self.error or error
         self.request("trouble")
 
+    def interrupt(self, reason: StopReason) -> None:
+        """A signal came. The first asks to stop, the second gives up what is in flight, any further changes nothing."""
+        if not self._signalled:
+            self._signalled = True
+            log.warning("Stopping: waiting for the requests in flight (they are paid for). Once more to stop at once.")
+            self.request(reason)
+        elif self._waiting and not self._abandoned:
+            self._abandoned = True
+            log.warning("Stopping at once; answers already received are recorded.")
+            self._waiting.cancel()
+
     def on_request(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the stop is requested."""
+        """Call `callback` when the stop is requested, at once if it was."""
         self._callbacks.append(callback)
+        if self.requested:
+            callback()
+
+    @contextmanager
+    def abandonable(self) -> Iterator[None]:
+        """Around the wait for what is in flight: a second signal ends it early, and without an error.
+
+        A cancellation that comes from elsewhere passes through.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        cancellations = task.cancelling()
+        self._waiting = task
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self._abandoned or task.cancelling() > cancellations + 1:
+                raise
+        finally:
+            self._waiting = None
+            if self._abandoned:
+                task.uncancel()  # it was ours and is dealt with; who awaits this task must not see it
 
 
 @contextmanager
-def signals_request(stop: Stop) -> Iterator[None]:
-    """First SIGINT or SIGTERM asks `stop`, the second cancels this task. Without effect outside the main thread."""
+def signals_interrupt(stop: Stop) -> Iterator[None]:
+    """SIGINT and SIGTERM go to `stop.interrupt`. Without effect outside the main thread.
+
+    Not `loop.add_signal_handler`, which could not give a handler back to whoever had set it before.
+    """
     loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None
 
-    def handle(reason: StopReason) -> None:
-        if stop.interrupted:
-            log.warning("Stopping at once; answers already received are recorded.")
-            stop.abandoned = True
-            task.cancel()
-        else:
-            log.warning("Stopping: waiting for the requests in flight (they are paid for). Once more to stop at once.")
-            stop.request(reason)
-            stop.reason = reason
+    def handle(reason: StopReason, *_: object) -> None:
+        loop.call_soon_threadsafe(stop.interrupt, reason)
 
-    handled: list[signal.Signals] = []
-    reasons: dict[signal.Signals, StopReason] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-    with suppress(NotImplementedError, ValueError, RuntimeError):  # not the main thread, or Windows
-        for number, reason in reasons.items():
-            loop.add_signal_handler(number, handle, reason)
-            handled.append(number)
+    before: dict[signal.Signals, object] = {}
+    with suppress(ValueError):  # not the main thread
+        for number, reason in SIGNALS.items():
+            before[number] = signal.signal(number, partial(handle, reason))
     try:
         yield
     finally:
-        for number in handled:
-            loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)  # type: ignore[arg-type]
