@@ -137,10 +137,18 @@ async def run_async(job: Job, observer: Observer | None = None) -> Summary:
 
 def run(job: Job, observer: Observer | None = None) -> Summary:
     """`run_async` on an event loop of its own; uvloop's where the extra `fast` is installed."""
-    if asyncio._get_running_loop():  # as in a notebook
-        raise UserError("run() cannot be called where an event loop is running; write `await run_async(job)` there.")
+    if _in_event_loop():
+        raise UserError("run() cannot wait inside a running event loop, as in a notebook; write `await run_async(job)`.")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(run_async(job, observer))
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -148,7 +156,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         import uvloop
     except ImportError:
         return None
-    return uvloop.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _check_keys(values: Mapping[str, Any], known: set[str], where: str) -> None:
