@@ -1,0 +1,141 @@
+"""What the engine's tests share: messages, a source in memory, a provider that does as it is told, a recording store."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from pipeline.engine.byte_budget import ByteBudget
+from pipeline.engine.channel import Channel
+from pipeline.engine.record import RowContext
+from pipeline.engine.stages import Line
+from pipeline.engine.stats import RunStats
+from pipeline.engine.stop import Stop
+from pipeline.errors import ImageError
+from pipeline.items import Answer, Failure, Prepared, Probe, Record, Reply, Request, Sent, SourceImage, Usage
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Dollar:
+    """A price: a dollar for each token that was counted."""
+
+    price_date: date = NOON.date()
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        return None if usage.total_tokens is None else Decimal(usage.total_tokens)
+
+
+def context(price: Dollar | None = None) -> RowContext:
+    return RowContext("run-1", "hash-1", "openai", "gpt-4o", None, "high", lambda day: price)
+
+
+def image(key: str = "a.jpg", size: int | None = 10) -> SourceImage:
+    return SourceImage(key, f"file:///{key}", "v1", size)
+
+
+def request(key: str = "a.jpg", body: bytes = b"body") -> Request:
+    return Request(
+        image=image(key),
+        probe=Probe("jpeg", 640, 480),
+        content_hash="blake3:00",
+        original_bytes=2000,
+        sent=Sent("jpeg", 512, 384, 1000),
+        body=body,
+        predicted_image_tokens=255,
+        predicted_prompt_tokens=270,
+    )
+
+
+def answer(outcome: Reply | Failure, attempts: int = 1) -> Answer:
+    return Answer(outcome, attempts, latency_ms=900, queue_ms=7, started_at=NOON, finished_at=NOON)
+
+
+def reply(caption: str = "A cat.", **changes: Any) -> Reply:
+    whole = Reply(caption, Usage(prompt_tokens=270, completion_tokens=5, total_tokens=275), finish_reason="stop")
+    return replace(whole, **changes)
+
+
+def line(*, capacity: int = 4, preparers: int = 1, askers: int = 1, max_bytes: int = 1000) -> Line:
+    return Line(
+        todo=Channel("todo", capacity, senders=1),
+        ready=Channel("ready", capacity, senders=preparers),
+        done=Channel("done", capacity, senders=preparers + askers),
+        in_flight=ByteBudget(max_bytes),
+        stats=RunStats(),
+        stop=Stop(),
+    )
+
+
+class MemorySource:
+    """Images by key. What is no bytes is raised when it is read."""
+
+    def __init__(self, contents: Mapping[str, bytes | Exception]) -> None:
+        self._contents = contents
+
+    def list(self) -> Iterator[SourceImage]:
+        for key, content in self._contents.items():
+            yield image(key, len(content) if isinstance(content, bytes) else None)
+
+    def read(self, image: SourceImage) -> bytes:
+        content = self._contents[image.key]
+        if isinstance(content, Exception):
+            raise content
+        return content
+
+    def read_head(self, image: SourceImage, count: int) -> bytes:
+        return self.read(image)[:count]
+
+
+class ScriptedProvider:
+    """Answers as `answer_to` says, and remembers what was asked."""
+
+    name = "openai"
+    deployment = None
+
+    def __init__(self, answer_to: Callable[[Request], Awaitable[Answer]], concurrency: int = 1) -> None:
+        self.concurrency = concurrency
+        self.asked: list[str] = []
+        self._answer_to = answer_to
+
+    def encode(self, prepared: Prepared) -> bytes:
+        return prepared.data
+
+    async def ask(self, request: Request) -> Answer:
+        self.asked.append(request.image.key)
+        return await self._answer_to(request)
+
+    def stop(self) -> None:
+        pass
+
+
+@dataclass
+class MemoryStore:
+    """Rows in a list; each call of `append` first runs into the next of `troubles`, if there is one left."""
+
+    troubles: Iterable[Exception | None] = ()
+    finished: Mapping[str, str] = field(default_factory=dict)
+    """Status by key."""
+    rows: list[Record] = field(default_factory=list)
+    appends: int = 0
+
+    def __post_init__(self) -> None:
+        self._troubles = iter(self.troubles)
+
+    @property
+    def keys(self) -> list[str]:
+        return sorted(row.key for row in self.rows)
+
+    def finished_status(self, image: SourceImage) -> str | None:
+        return self.finished.get(image.key)
+
+    def append(self, records: Sequence[Record]) -> None:
+        self.appends += 1
+        if trouble := next(self._troubles, None):
+            raise trouble
+        self.rows += records
+
+
+BROKEN = ImageError("undecodable", "It is broken.")
