@@ -3,7 +3,7 @@
 The only room with pyarrow and sqlite3. Importing it loads neither: everything but `StoreOptions` comes on first use.
 
     with open_store(out, options, clock, run_id, request_hash) as store:    a run writes
-        store.is_finished(image), store.append(records)
+        store.finished_status(image), store.append(records)
     read_status(out), iter_batches(out, columns)                            everybody reads, at any moment
 """
 

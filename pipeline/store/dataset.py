@@ -21,7 +21,7 @@ from pipeline.store.journal import Journal
 from pipeline.store.lock import Lock
 from pipeline.store.options import StoreOptions
 from pipeline.store.parts import MANY, merge_parts, next_name, read_part, tidy, write_part
-from pipeline.store.schema import SCHEMA, records_to_batch
+from pipeline.store.schema import records_to_batch
 
 
 def open_store(out: str, options: StoreOptions, clock: Clock, run_id: str, request_hash: str) -> "Store":
@@ -83,7 +83,7 @@ class Store:
             folder.sync(folder.state)
             self._cut()
             self._finished = self._load(request_hash)
-            self._journal.begin(SCHEMA)
+            self._journal.begin()
             undo.pop_all()
 
     @property

@@ -27,11 +27,11 @@ def explained(root: Path, denied: type[NightcapError] = RunError) -> Iterator[No
                 raise RunError(
                     f"No space is left for {root}; make room and run again: what is recorded is kept."
                 ) from error
-            case errno.EACCES | errno.EPERM | errno.EROFS:
+            case errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR:
                 raise denied(
                     f"{root} cannot be used ({error.strerror}); give access to it or choose another."
                 ) from error
-            case errno.ENOENT | errno.ENOTDIR | errno.ESTALE:
+            case errno.ENOENT | errno.ESTALE:
                 raise RunError(f"{root} was moved or deleted during the run; put it back, or run again.") from error
         raise RunError(f"{root} cannot be read or written ({error}); run again: what is recorded is kept.") from error
 
@@ -76,7 +76,7 @@ class Folder:
     def discard_unfinished(self) -> None:
         """Remove what a dead run had not finished writing. Only for the one who holds the lock."""
         for path in self._writing.iterdir():
-            self._unlink(path)
+            self.remove(path)
 
     def part_names(self) -> list[str]:
         """Names of the parts, oldest first."""
@@ -108,7 +108,8 @@ class Folder:
         self.sync(path.parent)
 
     def remove(self, path: Path) -> None:
-        self._unlink(path)
+        self.step("remove", path)
+        path.unlink()
 
     def sync(self, folder: Path) -> None:
         """Make renames and new names in `folder` durable."""
@@ -118,10 +119,6 @@ class Folder:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some shared file systems have no fsync of folders
                 raise
-
-    def _unlink(self, path: Path) -> None:
-        self.step("remove", path)
-        path.unlink()
 
 
 def _fsync(path: Path) -> None:

@@ -39,7 +39,9 @@ def completion_tokens(out: str, request_hash: str) -> list[int]:
     """
     found: list[int] = []
     for batch in iter_batches(out, ("request_hash", "completion_tokens")):
-        found += batch["completion_tokens"].filter(pc.equal(batch["request_hash"], request_hash)).drop_null().to_pylist()
+        found += (
+            batch["completion_tokens"].filter(pc.equal(batch["request_hash"], request_hash)).drop_null().to_pylist()
+        )
         if len(found) >= ANSWERS:
             break
     return found[:ANSWERS]

@@ -19,7 +19,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +27,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from pipeline.errors import RunError
+from pipeline.store.schema import SCHEMA
 
 _TABLES = """
 BEGIN;
@@ -50,18 +51,20 @@ class Journal:
     def __init__(self, path: Path, step: Callable[[str, Path], None]) -> None:
         self._path = path
         self._step = step
-        with _as_os_error(path):
+        with _as_os_error(path), ExitStack() as undo:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            undo.callback(self._connection.close)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.executescript(_TABLES)
+            undo.pop_all()
         self._inode = path.stat().st_ino
         self.rows = self._count()
         """How many rows wait for a part."""
 
-    def begin(self, schema: pa.Schema) -> None:
-        """Name the schema of the rows that follow, once instead of 7 KB with every group. None may be waiting."""
-        self._commit(("DELETE FROM schema",), ("INSERT INTO schema VALUES (?)", schema.serialize()))
+    def begin(self) -> None:
+        """Keep the schema of the rows that follow, once instead of 7 KB with every group. None may be waiting."""
+        self._commit(("DELETE FROM schema",), ("INSERT INTO schema VALUES (?)", SCHEMA.serialize()))
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Commit one group of rows; they are durable when this returns."""
@@ -123,16 +126,16 @@ class Journal:
                 self._connection.execute(sql, values)
 
 
-def read_journal(path: Path) -> pa.Table | None:
-    """The rows that wait in a journal that a run may be writing at this moment; None when there are none."""
+def read_journal(path: Path) -> pa.Table:
+    """The rows that wait in a journal that a run may be writing at this moment."""
     if not path.exists():
-        return None
+        return SCHEMA.empty_table()
     uri = f"file:{quote(str(path))}?mode=ro"
     with _as_os_error(path), closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
         connection.execute("BEGIN")  # one moment for all the reads below
         created = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'groups'").fetchone()
         if not created or not connection.execute("SELECT 1 FROM groups").fetchone():
-            return None
+            return SCHEMA.empty_table()
         return _read(connection)
 
 

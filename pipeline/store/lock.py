@@ -38,9 +38,12 @@ class Lock:
         host = socket.gethostname()
         fresh = self._clock.time() - os.fstat(self._file).st_mtime < STALE_SECONDS
         if kernel is False or (holder and fresh and (kernel is None or holder.get("host") != host)):
+            remedy = (
+                "wait for it" if kernel is False else f"wait {STALE_SECONDS:.0f} s if that host died, for it if not"
+            )
             raise UserError(
-                f"{path.parent.parent} is being written by another run ({_describe(holder)}); wait for it, stop it, or "
-                f"choose another output. If that run is dead, remove {path}."
+                f"{path.parent.parent} is being written by another run ({_describe(holder)}); {remedy}, or choose "
+                "another output."
             )
         os.ftruncate(self._file, 0)
         mine = {"host": host, "pid": os.getpid(), "since": utc(self._clock.time()).isoformat(timespec="seconds")}

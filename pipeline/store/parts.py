@@ -97,20 +97,17 @@ def _check_version(path: Path, schema: pa.Schema) -> None:
         raise UserError(f"{path} was written by a newer Nightcap; update this one.")
 
 
-def superseded_in(folder: Folder, names: Sequence[str], newer: Sequence[pa.ChunkedArray] = ()) -> list[Mask]:
-    """Which rows of each part have a newer row in a later one, or among the keys of `newer`, which come last."""
-
-    def keys(name: str) -> pa.ChunkedArray:
-        tables = read_part(folder, name, ["key"])
-        return pa.chunked_array([chunk for table in tables for chunk in table["key"].chunks], pa.string())
-
-    return superseded([*(partial(keys, name) for name in names), *(partial(lambda column: column, c) for c in newer)])
+def keys_of(folder: Folder, name: str) -> pa.ChunkedArray:
+    tables = read_part(folder, name, ["key"])
+    return pa.chunked_array([chunk for table in tables for chunk in table["key"].chunks], pa.string())
 
 
 def tidy(folder: Folder, run_id: str, rows_per_part: int, *, replaced: bool, many: int) -> None:
     """Leave one row per key, where rows were `replaced`, and merge small parts once there are `many`."""
     names = folder.part_names()
-    drops: Sequence[Mask | None] = superseded_in(folder, names) if replaced else [None] * len(names)
+    drops: Sequence[Mask | None] = [None] * len(names)
+    if replaced:
+        drops = superseded([partial(keys_of, folder, name) for name in names])
     parts = [_survey(folder, name, drop) for name, drop in zip(names, drops, strict=True)]
     for group in _merges(parts, rows_per_part, many):
         tables = [table for part in group for table in read_part(folder, part.name, drop=part.drop)]

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.store.finished import Hashes, hash_strings
+from pipeline.store.finished import Hashes, hash_strings, superseded
 from pipeline.store.folder import Folder, explained, locate
 from pipeline.store.journal import read_journal
-from pipeline.store.parts import read_part, superseded_in
+from pipeline.store.parts import keys_of, read_part
 
 _EXAMPLES = 3
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
@@ -91,11 +92,11 @@ def _tables(folder: Folder, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The newest rows. FileNotFoundError only between two parts, never after a part was begun."""
     journal = read_journal(folder.journal)  # before the parts are listed
     names = folder.part_names()
-    drops = superseded_in(folder, names, [] if journal is None else [journal["key"]])
-    for name, drop in zip(names, drops, strict=False):
+    keys = [partial(keys_of, folder, name) for name in names]
+    *drops, last = superseded([*keys, lambda: journal["key"]])
+    for name, drop in zip(names, drops, strict=True):
         yield from read_part(folder, name, columns, drop)
-    if journal is not None:
-        yield journal.filter(pa.array(~drops[-1])).select(columns)
+    yield journal.filter(pa.array(~last)).select(columns)
 
 
 def _status(folder: Folder, out: str) -> Status:
@@ -117,7 +118,7 @@ def _batches(folder: Folder, columns: list[str]) -> Iterator[pa.RecordBatch]:
                     keys = hash_strings(table["key"])
                     given.append(keys)
                     fresh = table if seen is None else table.filter(pa.array(~np.isin(keys, seen)))
-                    yield from fresh.select(columns).to_batches()
+                    yield from (batch for batch in fresh.select(columns).to_batches() if len(batch))
                 return
             except FileNotFoundError:
                 folder.require()

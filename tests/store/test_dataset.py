@@ -236,6 +236,7 @@ def test_parts_without_our_folder_are_an_output(tmp_path: Path) -> None:
         ("photos.parquet", "holds other files"),
         ("mine.parquet", "exists and was not written by Nightcap"),
         ("note.txt", "is a file"),
+        ("note.txt/captions", "cannot be used .Not a directory"),
         ("folder.parquet", "is a folder"),
         ("s3://bucket/captions", "object stores are not supported"),
         ("foreign", "was not written by Nightcap"),

@@ -89,3 +89,11 @@ def test_keys_that_share_64_bits_are_told_apart() -> None:
         patch.setattr(finished, "hash_strings", colliding)
         parts = [pa.chunked_array([["a", "b"]]), pa.chunked_array([["c", "b"]])]
         assert [mask.tolist() for mask in superseded([lambda p=p: p for p in parts])] == [[False, True], [False, False]]
+
+
+def test_no_rows_are_loaded_as_well() -> None:
+    keys = FinishedKeys(REQUEST)
+    assert not keys.load([])
+    assert not keys.load([records_to_batch([])])
+    assert keys.status_of("a", "v1") is None
+    assert superseded([]) == []
