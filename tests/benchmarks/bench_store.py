@@ -187,7 +187,7 @@ def anti_join(folder: Path, count: int) -> tuple[float, float, float]:
         SELECT count(*) FROM (SELECT key, source_version FROM rows)
         ANTI JOIN (SELECT key, source_version FROM finished) USING (key, source_version)"""
     left: list[tuple[int]] = []
-    took = seconds(lambda: left.extend(duckdb.sql(query).fetchall()))
+    took = seconds(lambda: left.extend(duckdb.execute(query).fetchall()))
     assert left == [(sum(bool(n % 100) for n in range(0, count, 50)),)]
     return took, peak_mb(), 0.0
 

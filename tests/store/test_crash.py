@@ -77,7 +77,7 @@ def finish(root: Path, begin: int) -> None:
             assert not running.is_finished(image("k00", "v1"))
         for group in SECOND[begin:]:
             running.append(group)
-    pairs = duckdb.sql(f"SELECT key, caption FROM read_parquet('{root}/*.parquet')").fetchall()
+    pairs = duckdb.execute(f"SELECT key, caption FROM read_parquet('{root}/*.parquet')").fetchall()
     assert len(pairs) == len(dict(pairs))
     assert dict(pairs) == rows_after(len(SECOND)) == rows_in(root)
     assert not list((root / "_nightcap" / "writing").iterdir())

@@ -1,6 +1,7 @@
 """The set of finished keys against a plain dict, and which of several rows is the newest."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +74,7 @@ def test_loading_says_when_a_key_has_two_rows() -> None:
 
 @given(st.lists(st.lists(st.sampled_from("abcdef"), unique=True), max_size=5))
 def test_superseded_leaves_the_last_row_of_each_key(parts: list[list[str]]) -> None:
-    masks = superseded([lambda part=part: pa.chunked_array([part], pa.string()) for part in parts])
+    masks = superseded([partial(pa.chunked_array, [part], pa.string()) for part in parts])
     assert [len(mask) for mask in masks] == [len(part) for part in parts]
     left = [(key, n) for n, (part, mask) in enumerate(zip(parts, masks, strict=True)) for key in np.array(part)[~mask]]
     assert sorted(left) == sorted({key: n for n, part in enumerate(parts) for key in part}.items())
@@ -87,8 +88,8 @@ def test_keys_that_share_64_bits_are_told_apart() -> None:
             return real(column, salt) if salt else np.zeros(len(column), np.int64)
 
         patch.setattr(finished, "hash_strings", colliding)
-        parts = [pa.chunked_array([["a", "b"]]), pa.chunked_array([["c", "b"]])]
-        assert [mask.tolist() for mask in superseded([lambda p=p: p for p in parts])] == [[False, True], [False, False]]
+        masks = superseded([partial(pa.chunked_array, [["a", "b"]]), partial(pa.chunked_array, [["c", "b"]])])
+    assert [mask.tolist() for mask in masks] == [[False, True], [False, False]]
 
 
 def test_no_rows_are_loaded_as_well() -> None:

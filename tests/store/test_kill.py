@@ -59,5 +59,5 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
             acknowledged = rows - 1
     with open_store(str(out), StoreOptions(), SetClock(), RUN, REQUEST) as running:
         assert all(running.is_finished(SourceImage(str(n), "", "v1")) for n in range(acknowledged + 1))
-    ((rows, keys),) = duckdb.sql(f"SELECT count(*), count(DISTINCT key) FROM '{out}/*.parquet'").fetchall()
+    ((rows, keys),) = duckdb.execute(f"SELECT count(*), count(DISTINCT key) FROM '{out}/*.parquet'").fetchall()
     assert rows == keys >= acknowledged + 1 > KILLS
