@@ -1,7 +1,6 @@
 """Who answers: an HTTP endpoint or the built-in describer, behind one face. The only place that tells them apart."""
 
 import asyncio
-import functools
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
@@ -120,20 +119,17 @@ class BuiltinProvider:
 
     async def ask(self, request: Request) -> Answer:
         queued = self._clock.monotonic()
-        started, work = self._clock.time(), functools.partial(self._timed, request)
-        outcome, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, work)
-        waited = self._clock.monotonic() - queued - seconds
-        return Answer(
-            outcome, 1, round(seconds * 1000), round(max(waited, 0) * 1000), utc(started), utc(self._clock.time())
-        )
+        return await asyncio.get_running_loop().run_in_executor(self._workers, self._answer, request, queued)
 
     def stop(self) -> None:
         """Nothing waits here: what the threads have begun they finish."""
 
-    def _timed(self, request: Request) -> tuple[Reply | Failure, float]:
-        begun = self._clock.monotonic()
+    def _answer(self, request: Request, queued: float) -> Answer:
+        clock = self._clock
+        started, begun = clock.time(), clock.monotonic()
         try:
             outcome: Reply | Failure = self._describe(request.body)
         except Exception as error:
             outcome = failure_of(error, request.image.key)
-        return outcome, self._clock.monotonic() - begun
+        latency, waited = clock.monotonic() - begun, begun - queued
+        return Answer(outcome, 1, round(latency * 1000), round(waited * 1000), utc(started), utc(clock.time()))

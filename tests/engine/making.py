@@ -1,4 +1,4 @@
-"""What the engine's tests share: messages, a source in memory, a provider that does as it is told, a recording store."""
+"""What the engine's tests share: messages, and sources, providers and stores that do as they are told."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 class Dollar:
     """A price: a dollar for each token that was counted."""
 
-    price_date: date = NOON.date()
+    price_date: date = date(2026, 11, 21)
 
     def cost(self, usage: Usage) -> Decimal | None:
         return None if usage.total_tokens is None else Decimal(usage.total_tokens)

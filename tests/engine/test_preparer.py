@@ -27,7 +27,12 @@ def preparer(
     image_tokens: int | None = 85,
 ) -> Preparer:
     return Preparer(
-        MemorySource(contents), ImageOptions(), fit, encode, lambda width, height: image_tokens, lambda tokens: tokens + 15
+        MemorySource(contents),
+        ImageOptions(),
+        fit,
+        encode,
+        lambda width, height: image_tokens,
+        lambda tokens: tokens + 15,
     )
 
 

@@ -75,11 +75,21 @@ async def test_the_second_signal_gives_up_what_is_waited_for(second: signal.Sign
 
 async def test_a_third_signal_does_not_disturb_the_tidying_up() -> None:
     stop = Stop()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stop.interrupt("interrupted")
+            await asyncio.sleep(0)
+
     with signals_interrupt(stop):
         with stop.abandonable():
-            stop.interrupt("interrupted")
-            stop.interrupt("interrupted")
-            await asyncio.Event().wait()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(work())
+                await asyncio.sleep(0)
+                stop.interrupt("interrupted")
+                stop.interrupt("interrupted")
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.sleep(0.001)
@@ -94,14 +104,15 @@ async def test_a_signal_with_nothing_in_flight_cancels_nothing() -> None:
     assert stop.reason == "terminated"
 
 
-async def test_somebody_elses_cancellation_passes_through() -> None:
-    async def wait(stop: Stop) -> None:
-        with stop.abandonable():
-            await asyncio.Event().wait()
+async def wait_abandonably(stop: Stop) -> None:
+    with stop.abandonable():
+        await asyncio.Event().wait()
 
+
+async def test_somebody_elses_cancellation_passes_through() -> None:
     for signals in (0, 1, 2):
         stop = Stop()
-        task = asyncio.ensure_future(wait(stop))
+        task = asyncio.ensure_future(wait_abandonably(stop))
         await asyncio.sleep(0)
         for _ in range(signals):
             stop.interrupt("interrupted")
@@ -111,11 +122,9 @@ async def test_somebody_elses_cancellation_passes_through() -> None:
 
 
 async def test_a_timeout_around_it_still_works() -> None:
-    stop = Stop()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            with stop.abandonable():
-                await asyncio.Event().wait()
+            await wait_abandonably(Stop())
 
 
 async def test_a_cancelled_task_may_still_be_abandoned() -> None:
