@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import signal
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
-from typing import Literal
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Literal
 
 from pipeline.errors import NightcapError
 
@@ -88,19 +89,30 @@ class Stop:
 def signals_interrupt(stop: Stop) -> Iterator[None]:
     """SIGINT and SIGTERM go to `stop.interrupt`. Without effect outside the main thread.
 
-    Not `loop.add_signal_handler`, which could not give a handler back to whoever had set it before.
+    Not `loop.add_signal_handler`, which could not give a handler back to whoever had set it before. Handlers belong to
+    the process: of several runs at once the first sets them, the last gives them back, and a signal means all.
     """
-    loop = asyncio.get_running_loop()
-
-    def handle(reason: StopReason, *_: object) -> None:
-        loop.call_soon_threadsafe(stop.interrupt, reason)
-
-    before: dict[signal.Signals, object] = {}
-    with suppress(ValueError):  # not the main thread
-        for number, reason in SIGNALS.items():
-            before[number] = signal.signal(number, partial(handle, reason))
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    run = (asyncio.get_running_loop(), stop)
+    _runs.append(run)
+    if len(_runs) == 1:
+        _handlers_before.update({number: signal.signal(number, _handle) for number in SIGNALS})
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)  # type: ignore[arg-type]
+        _runs.remove(run)
+        if not _runs:
+            for number, handler in _handlers_before.items():
+                if handler is not None:  # else it was not set from Python
+                    signal.signal(number, handler)
+
+
+_runs: list[tuple[asyncio.AbstractEventLoop, Stop]] = []
+_handlers_before: dict[signal.Signals, Any] = {}
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    for loop, stop in _runs:
+        loop.call_soon_threadsafe(stop.interrupt, SIGNALS[signal.Signals(number)])

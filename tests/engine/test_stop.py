@@ -168,6 +168,23 @@ async def test_the_callers_own_handlers_come_back() -> None:
         signal.signal(signal.SIGINT, before)
 
 
+async def test_a_signal_means_all_runs_and_goes_on_meaning_the_last() -> None:
+    first, second = Stop(), Stop()
+    both = [signals_interrupt(first), signals_interrupt(second)]
+    for handlers in both:
+        handlers.__enter__()
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(0.001)
+    assert (first.reason, second.reason) == ("interrupted", "interrupted")
+    both[0].__exit__(None, None, None)
+    third = Stop()
+    with signals_interrupt(third):
+        both[1].__exit__(None, None, None)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.001)
+    assert third.reason == "terminated"
+
+
 def test_outside_the_main_thread_signals_are_somebody_elses() -> None:
     handlers: list[object] = []
 
