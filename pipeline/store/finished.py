@@ -24,6 +24,9 @@ TRANSIENT = ("timeout", "server_error", "rate_limited")
 COLUMNS = ("key", "source_version", "request_hash", "status", "reason")
 """What `FinishedKeys.load` needs of each row."""
 
+REPEATED = ("request_hash", "status", "reason")
+"""Of these, what may stay dictionary-encoded: reading takes a third less time."""
+
 _STATUSES: Sequence[str] = get_args(Status)
 _STATUS_BITS = 7
 _UNFINISHED = 7

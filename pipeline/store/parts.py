@@ -11,7 +11,7 @@ without knowing what happened.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -67,17 +67,22 @@ def _write(schema: pa.Schema, groups: Iterable[pa.Table], path: Path) -> None:
 
 
 def read_part(
-    folder: Folder, name: str, columns: Sequence[str] | None = None, drop: Mask | None = None
+    folder: Folder,
+    name: str,
+    columns: Sequence[str] | None = None,
+    drop: Mask | None = None,
+    as_dictionary: Sequence[str] = (),
 ) -> Iterator[pa.Table]:
-    """One table for each row group, without the rows of `drop`.
+    """One table for each row group, without the rows of `drop`; columns `as_dictionary` stay encoded.
 
     FileNotFoundError when the part was merged into another meanwhile.
     """
     path = folder.root / name
     start = 0
     try:
-        with pq.ParquetFile(path) as file:
-            _check_version(path, file.schema_arrow)
+        metadata = pq.read_metadata(path)
+        _check_version(path, metadata.metadata or {})
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=list(as_dictionary)) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns)
                 end = start + len(table)
@@ -89,8 +94,8 @@ def read_part(
         raise RunError(f"{path} is damaged; restore it, or remove it to have its images asked again.") from error
 
 
-def _check_version(path: Path, schema: pa.Schema) -> None:
-    version = (schema.metadata or {}).get(VERSION_KEY)
+def _check_version(path: Path, metadata: Mapping[bytes, bytes]) -> None:
+    version = metadata.get(VERSION_KEY)
     if version is None:
         raise UserError(f"{path} was not written by Nightcap; choose another output.")
     if int(version) > SCHEMA_VERSION:

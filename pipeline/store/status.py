@@ -66,7 +66,7 @@ class Status:
 
 
 def read_status(out: str) -> Status:
-    """What OUT holds. About 0.5 s per million rows.
+    """What OUT holds. About 0.7 s per million rows.
 
     Raises UserError when OUT is not a Nightcap output or may not be read, RunError when a part is damaged.
     """

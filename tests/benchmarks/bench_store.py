@@ -186,6 +186,7 @@ def anti_join(folder: Path, count: int) -> tuple[float, float, float]:
         finished AS (FROM rows WHERE request_hash = '{REQUEST}' AND coalesce(reason, '') <> 'timeout')
         SELECT count(*) FROM (SELECT key, source_version FROM rows)
         ANTI JOIN (SELECT key, source_version FROM finished) USING (key, source_version)"""
+    duckdb.execute("SET enable_progress_bar = false")
     left: list[tuple[int]] = []
     took = seconds(lambda: left.extend(duckdb.execute(query).fetchall()))
     assert left == [(sum(bool(n % 100) for n in range(0, count, 50)),)]
