@@ -26,15 +26,27 @@ def open_progress(*, quiet: bool) -> Iterator[Callable[[RunStats], None] | None]
 
 
 @contextmanager
-def open_counter(unit: str) -> Iterator[Callable[[int], None] | None]:
-    """Draws a number that grows, on a terminal; nothing elsewhere."""
+def open_counter(unit: str) -> Iterator[Callable[[int], None]]:
+    """Shows a number that grows: drawn on a terminal, elsewhere a log line now and then."""
     if not sys.stderr.isatty():
-        yield None
+        yield _count_lines(unit)
         return
     from tqdm import tqdm
 
     with tqdm(unit=f" {unit}", leave=False) as bar:
         yield lambda number: bar.update(number - bar.n) and None
+
+
+def _count_lines(unit: str) -> Callable[[int], None]:
+    last = time.monotonic()
+
+    def write(number: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LOG_SECONDS:
+            last = time.monotonic()
+            log.info("%d %s", number, unit)
+
+    return write
 
 
 @contextmanager

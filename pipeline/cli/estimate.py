@@ -24,12 +24,12 @@ def estimate(
     Low is what short answers would cost, high is every answer as long as --max-tokens allows.
     """
     from pipeline.estimation import estimate as estimate_job
-    from pipeline.estimation.text import estimate_to_dict, render_estimate
+    from pipeline.estimation.text import render_estimate
     from pipeline.progress import open_counter
 
     job = read_job(sources, options)
-    if len(models) == 1:  # the job's own model, so that its Azure deployment and its hash are kept
+    if len(models) == 1:  # the job's own model, so that an Azure deployment keeps the model behind it
         job = job.overlay(model=models[0])
     with open_counter("images listed") as count:
         found = estimate_job(job, models, sample, count)
-    click.echo(json.dumps(estimate_to_dict(found)) if as_json else render_estimate(found))
+    click.echo(json.dumps(found.to_dict()) if as_json else render_estimate(found))

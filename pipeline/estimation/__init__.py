@@ -6,39 +6,32 @@ The room is not called `estimate` because that is the public function's name, wh
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-from pipeline.api.options import ModelOptions
+from pipeline.api.options import DEFAULT_MODEL
 from pipeline.clock import SystemClock, utc
 from pipeline.engine.live import catalogue_name
-from pipeline.estimation.costs import ModelEstimate, estimate_model
-from pipeline.estimation.survey import Survey, survey_listing
-from pipeline.items import SourceImage
+from pipeline.estimation.costs import History, estimate_model
+from pipeline.estimation.output import Output
+from pipeline.estimation.result import Estimate, ModelEstimate, Range
+from pipeline.estimation.survey import HeaderReader, Survey, survey_listing
 from pipeline.job import Job
-from pipeline.models import best_dimensions, find_model
+from pipeline.models import Model, best_dimensions, find_model
 from pipeline.sources import open_source
-from pipeline.store import completion_tokens, finished_keys
+
+__all__ = ["DEFAULT_MODELS", "Estimate", "ModelEstimate", "Range", "Survey", "estimate"]
 
 DEFAULT_MODELS = (
     "openai:gpt-4o",
     "openai:gpt-4o-mini",
     "openai:gpt-4.1-mini",
-    "openai:gpt-4.1-nano",
-    "openai:gpt-5",
     "openai:gpt-5-mini",
     "openai:gpt-5-nano",
+    "openai:gpt-5.4-mini",
+    "openai:gpt-5.4-nano",
+    "openai:gpt-6-luna",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """The whole answer."""
-
-    survey: Survey
-    policy: str
-    detail: str
-    models: tuple[ModelEstimate, ...]
+"""What is compared when no model was named: each vendor generation's cheap models, and gpt-4o as the known measure."""
 
 
 def estimate(
@@ -47,35 +40,64 @@ def estimate(
     sample: int | None = None,
     observer: Callable[[int], None] | None = None,
 ) -> Estimate:
-    """Price `job` for each of `models` (none: the job's own, or a comparison when that is the free describer).
+    """What running `job` would take with each of `models` (none: with its own, or a comparison if that is the default).
 
-    `sample` reads the headers of that many images only, drawn evenly from the whole listing. `observer` is told now and
-    then how many were listed. Raises UserError for a source, a model, a detail or a policy that cannot be.
+    Counts what `run` would ask: not what the job's output holds already from the same request, and no more than its
+    `limit`. `sample` reads the headers of that many images only, drawn evenly from the whole listing. `observer` is
+    told now and then how many were listed.
+
+    Raises UserError for a source, a model, a detail, a policy or a sample that cannot be.
     """
-    names = tuple(models) or ((job.model.name,) if not job.model.name.startswith("builtin:") else DEFAULT_MODELS)
-    asked = [(name, _options_for(job.model, name)) for name in names]
-    found = [(name, options, find_model(catalogue_name(options))) for name, options in asked]
-    for _, options, model in found:  # a wrong detail or policy shall not wait for the end of a long listing
-        best_dimensions(model, 1024, 1024, options.detail, options.image_policy, options.max_shrink)
-    survey = survey_listing(open_source(job.source), _is_done(job), sample, random.Random(0), observer)
+    jobs = [_with_model(job, name) for name in models or _own_models(job)]
+    known = [_known_model(each) for each in jobs]
+    output = Output(job.out)
+    finished = [output.finished(each.request_hash) for each in jobs]
+    groups = list(dict.fromkeys(finished))  # requests of which nothing is finished share one survey
+    source = open_source(job.source)
+    look = HeaderReader(source, job.image, job.source.max_bytes).look
+    surveys = survey_listing(source, look, groups, random.Random(0), sample, job.run.limit, observer)
+    survey_of = dict(zip(groups, surveys, strict=True))
+    answers = [output.answers(each.request_hash) for each in jobs]
     today = utc(SystemClock().time()).date()
-    history = completion_tokens(job.out, job.request_hash) if _has_output(job.out) else None
-    rows = tuple(
-        estimate_model(name, model, options, job.limits, survey, history, today) for name, options, model in found
+    rows = [
+        estimate_model(
+            each.model.name,
+            model,
+            each.model,
+            each.limits,
+            survey_of[is_done],
+            History(own or _of_the_like(model, known, answers), output.other_rows(each.request_hash)),
+            today,
+            with_economy=len(jobs) == 1 and each.model.image_policy == "optimal",
+        )
+        for each, model, is_done, own in zip(jobs, known, finished, answers, strict=True)
+    ]
+    widest = max(surveys, key=lambda survey: survey.left)
+    return Estimate(widest, job.model.image_policy, job.model.detail, tuple(rows))
+
+
+def _own_models(job: Job) -> Sequence[str]:
+    if job.model.name != DEFAULT_MODEL:
+        return (job.model.name,)
+    today = utc(SystemClock().time()).date()
+    return [name for name in DEFAULT_MODELS if not ((gone := find_model(name).retired) and gone <= today)]
+
+
+def _with_model(job: Job, name: str) -> Job:
+    """The same job for another model; `azure_model` says what is behind the job's own deployment only."""
+    return job if name == job.model.name else replace(job, model=replace(job.model, name=name, azure_model=None))
+
+
+def _known_model(job: Job) -> Model:
+    """The job's model. A wrong detail or policy is told here: it shall not wait for the end of a long listing."""
+    options = job.model
+    model = find_model(catalogue_name(options))
+    best_dimensions(model, 1024, 1024, options.detail, options.image_policy, options.max_shrink)
+    return model
+
+
+def _of_the_like(model: Model, known: Sequence[Model], answers: Sequence[Sequence[int]]) -> Sequence[int]:
+    """Answers of another model to the same prompt, if it thinks, or does not think, as this one."""
+    return next(
+        (found for other, found in zip(known, answers, strict=True) if other.reasoning == model.reasoning and found), ()
     )
-    return Estimate(survey, job.model.image_policy, job.model.detail, rows)
-
-
-def _options_for(options: ModelOptions, name: str) -> ModelOptions:
-    return options if name == options.name else replace(options, name=name, azure_model=None)
-
-
-def _is_done(job: Job) -> Callable[[SourceImage], bool]:
-    if not _has_output(job.out):
-        return lambda image: False
-    finished = finished_keys(job.out, job.request_hash)
-    return lambda image: finished.status_of(image.key, image.version) is not None
-
-
-def _has_output(out: str) -> bool:
-    return bool(out) and Path(out.removesuffix(".parquet"), "_nightcap").is_dir()

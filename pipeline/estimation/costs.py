@@ -3,64 +3,56 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.estimation.result import ModelEstimate, Range
 from pipeline.estimation.survey import Survey
 from pipeline.items import Usage
-from pipeline.models import Model, Price, best_dimensions, find_price, prompt_tokens
+from pipeline.models import Model, Price, best_dimensions, find_price, image_tokens_array, prompt_tokens
 
 CONFIDENCE_95 = 1.96
 CHARACTERS_PER_TOKEN = 4
 """Of English, for models whose vocabulary is not known here."""
 BYTES_PER_PIXEL = 0.13
 """Of a photograph as JPEG at quality 85: 97 KiB at 1024x768."""
+NANODOLLAR = Decimal("1e-9")
 # What a prompt asks for -> tokens of a usual answer; the first that matches counts.
 ANSWER_TOKENS = (
+    (re.compile(r"\bone or two\b[\w ]{0,20}\bsentences", re.I), 45),
     (re.compile(r"\b(tags?|keywords?|labels?)\b", re.I), 40),
     (re.compile(r"\b(alt|alternative)[ -]text\b|\bone\b[\w ]{0,20}\bsentence|\bshort\b|\bbrief", re.I), 30),
     (re.compile(r"\btwo\b[\w ]{0,20}\bsentences", re.I), 55),
     (re.compile(r"\b(detail(ed)?|dense|long|thorough|paragraphs?|everything)\b", re.I), 200),
 )
 USUAL_ANSWER_TOKENS = 75
+REASONING_TOKENS = 250
+"""What a model that thinks first spends on it, unseen, before it describes a picture. Nobody publishes it; users report
+129 for a short chat (github vercel/ai-elements #120) and answers left empty by limits of 100 to 500 (jsboige/CoursIA
+#3663). Answers in OUT tell the truth for a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """Low, expected and high; `high` is never passed, `low` is what short answers would cost."""
+class History:
+    """What OUT knows of the same request."""
 
-    low: Decimal
-    expected: Decimal
-    high: Decimal
+    answers: Sequence[int] = ()
+    """Completion tokens of earlier answers to the same prompt; reasoning is in them."""
+    other_rows: int = 0
+    """Rows that another request made."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelEstimate:
-    """What one model would take for all images left. None: unknown, never 0."""
+class Answers:
+    """Tokens of one answer."""
 
-    model: str
-    image_tokens: int | None
-    image_tokens_margin: int
-    """Half width of the 95 % interval when the listing was sampled; 0 when every header was read."""
-    text_tokens: int
-    text_tokens_exact: bool
-    """False: the model's vocabulary is not known here, four characters are taken for a token."""
-    output_tokens: tuple[int, int, int]
-    """Low, expected, high for all images; high is max_tokens for each."""
-    output_from: str
-    live: Range | None
-    batch: Range | None
-    price_source: str | None
-    hours: float | None
-    """At the given limits, if they alone decide; None when none was given."""
-    saved_tokens: int | None
-    """Image tokens that the resize policy saves against sending the originals."""
-    saved_usd: Decimal | None
-    sent_bytes: int
-    """About what will be uploaded, before base64."""
+    low: int
+    expected: int
+    high: int
+    source: str
 
 
 def estimate_model(
@@ -69,89 +61,109 @@ def estimate_model(
     options: ModelOptions,
     limits: LimitOptions,
     survey: Survey,
-    history: Sequence[int] | None,
+    history: History,
     today: date,
+    with_economy: bool = False,
 ) -> ModelEstimate:
-    tokens = _TokenSums.of(model, options, survey)
+    """Price the images of `survey`. `with_economy`: also count what the policy economy would take."""
+    if model.provider == "builtin":
+        return _free(name, survey)
+    images, scale = survey.images, survey.scale
+    sent = _Sent.of(model, options, options.image_policy, survey)
+    economy = _Sent.of(model, options, "economy", survey).tokens if with_economy else None
     text, exact = _text_tokens(model, options)
-    low, expected, source = _answer_tokens(options, history)
-    answers = (low, expected, options.max_tokens)
-    live_price = find_price(model, today)
-    batch_price = find_price(model, today, mode="batch")
-    saved = tokens.original - tokens.sent if tokens.sent is not None and tokens.original is not None else None
+    answers = _answers(model, options, history.answers)
+    live, batch = find_price(model, today), find_price(model, today, mode="batch")
+    original = _original_tokens(model, options.detail, survey) if sent.tokens is not None else 0
+    saved = None if sent.tokens is None else original - sent.tokens
+    image_tokens = None if sent.tokens is None else round(sent.tokens * scale)
     return ModelEstimate(
         model=name,
-        image_tokens=tokens.sent,
-        image_tokens_margin=tokens.margin,
-        text_tokens=text * survey.images,
+        images=images,
+        done=survey.done,
+        image_tokens=image_tokens,
+        text_tokens=text * images,
         text_tokens_exact=exact,
-        output_tokens=(low * survey.images, expected * survey.images, options.max_tokens * survey.images),
-        output_from=source,
-        live=_range(live_price, tokens, text, answers, survey.scale),
-        batch=_range(batch_price, tokens, text, answers, survey.scale),
-        price_source=live_price.source if live_price else None,
-        hours=_hours(survey.images, tokens.sent, text + options.max_tokens, limits),
-        saved_tokens=saved,
-        saved_usd=saved * live_price.base.input if saved is not None and live_price else None,
-        sent_bytes=tokens.bytes,
+        prompt_tokens=None if image_tokens is None else image_tokens + text * images,
+        output_tokens=Range(answers.low * images, answers.expected * images, answers.high * images),
+        output_from=answers.source,
+        live_usd=_range(live, sent, text, answers, scale),
+        batch_usd=_range(batch, sent, text, answers, scale),
+        price_source=live.source if live else None,
+        hours=_hours(images, image_tokens, text + answers.high, limits),
+        saved_tokens=None if saved is None else round(saved * scale),
+        saved_usd=_nano(saved * live.base.input * Decimal(scale)) if saved is not None and live else None,
+        original_bytes=survey.total_bytes,
+        sent_bytes=round(sent.bytes * scale),
+        economy_tokens=None if economy is None else round(economy * scale),
+        margin_tokens=round(_margin(sent.by_tokens.items(), survey)),
+        margin_usd=_margin_usd(live, sent, text, answers, survey),
+        notes=tuple(_notes(model, options, history, answers, exact, live, today)),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _TokenSums:
-    """Image tokens of all images left, extrapolated from those probed."""
+class _Sent:
+    """What is sent of the images probed, under one policy."""
 
     by_tokens: Counter[int]
-    """Tokens of one image -> images probed."""
-    sent: int | None
-    original: int | None
-    margin: int
-    bytes: int
+    """Tokens of an image -> images; empty when the model's rule is unknown."""
+    tokens: int | None
+    bytes: float
 
     @classmethod
-    def of(cls, model: Model, options: ModelOptions, survey: Survey) -> "_TokenSums":
+    def of(cls, model: Model, options: ModelOptions, policy: str, survey: Survey) -> "_Sent":
+        widths, heights, counts = [], [], []
+        sent_bytes = 0.0
+        for kind, count in survey.sizes.items():
+            width, height, kept = kind
+            size = best_dimensions(model, width, height, options.detail, policy, options.max_shrink)
+            widths.append(size[0])
+            heights.append(size[1])
+            counts.append(count)
+            unchanged = kept and size == (width, height)
+            sent_bytes += survey.bytes[kind] if unchanged else size[0] * size[1] * count * BYTES_PER_PIXEL
         by_tokens: Counter[int] = Counter()
-        original = pixels = passed = 0
-        known = True
-        for (width, height), count in survey.sizes.items():
-            policy, shrink = options.image_policy, options.max_shrink
-            size = best_dimensions(model, width, height, options.detail, policy, shrink)
-            tokens = model.image_tokens(*size, options.detail)
-            before = model.image_tokens(width, height, options.detail)
-            if tokens is None or before is None:
-                known = False
-            else:
-                by_tokens[tokens] += count
-                original += before * count
-            if size == (width, height):
-                passed += count
-            else:
-                pixels += size[0] * size[1] * count
-        mean_bytes = survey.bytes / survey.probed if survey.probed else 0.0
-        sent_bytes = min(survey.bytes, pixels * BYTES_PER_PIXEL + passed * mean_bytes)
-        total = sum(tokens * count for tokens, count in by_tokens.items())
-        return cls(
-            by_tokens,
-            round(total * survey.scale) if known else None,
-            round(original * survey.scale) if known else None,
-            _margin(by_tokens, survey),
-            round(sent_bytes * survey.scale),
-        )
+        if not _is_countable(model, options.detail):
+            return cls(by_tokens, None, sent_bytes)
+        for tokens, count in zip(
+            image_tokens_array(model, widths, heights, options.detail).tolist(), counts, strict=True
+        ):
+            by_tokens[tokens] += count
+        return cls(by_tokens, sum(tokens * count for tokens, count in by_tokens.items()), sent_bytes)
 
 
-def _margin(by_tokens: Counter[int], survey: Survey) -> int:
-    """Half the width of the 95 % interval of a total that was extrapolated from a sample without replacement.
+def _is_countable(model: Model, detail: str) -> bool:
+    return model.image_tokens(1, 1, detail) is not None
 
-    An unreadable image counts as one of no tokens, so that the uncertainty of their number is in it.
+
+def _original_tokens(model: Model, detail: str, survey: Survey) -> int:
+    """Of the images probed, sent as they are."""
+    widths, heights = [width for width, _, _ in survey.sizes], [height for _, height, _ in survey.sizes]
+    tokens = image_tokens_array(model, widths, heights, detail).tolist()
+    return sum(one * count for one, count in zip(tokens, survey.sizes.values(), strict=True))
+
+
+def _margin(values: Iterable[tuple[float, int]], survey: Survey) -> float:
+    """Half the width of the 95 % interval of a total over all images left, from (value, images) of those looked at.
+
+    The sample is drawn without replacement. An unreadable image counts as one of value 0, so that the uncertainty of
+    their number is in it.
     """
     looked_at, left = survey.looked_at, survey.left
-    if not survey.sampled or looked_at < 2:
-        return 0
-    mean = sum(tokens * count for tokens, count in by_tokens.items()) / looked_at
-    squares = sum((tokens - mean) ** 2 * count for tokens, count in by_tokens.items())
-    variance = (squares + mean**2 * survey.unreadable.total()) / (looked_at - 1)
-    finite = (left - looked_at) / (left - 1)
-    return round(CONFIDENCE_95 * left * math.sqrt(variance / looked_at * finite))
+    if looked_at < 2 or not survey.sampled:
+        return 0.0
+    pairs = [*values, (0.0, survey.unreadable.total())]
+    mean = sum(value * count for value, count in pairs) / looked_at
+    variance = sum((value - mean) ** 2 * count for value, count in pairs) / (looked_at - 1)
+    return CONFIDENCE_95 * left * math.sqrt(variance / looked_at * (left - looked_at) / (left - 1))
+
+
+def _margin_usd(price: Price | None, sent: _Sent, text: int, answers: Answers, survey: Survey) -> Decimal | None:
+    if price is None or sent.tokens is None:
+        return None
+    costs = [(float(_cost(price, tokens + text, answers.expected)), count) for tokens, count in sent.by_tokens.items()]
+    return _nano(Decimal(_margin(costs, survey)))
 
 
 def _text_tokens(model: Model, options: ModelOptions) -> tuple[int, bool]:
@@ -162,32 +174,39 @@ def _text_tokens(model: Model, options: ModelOptions) -> tuple[int, bool]:
     return math.ceil(len(options.system + options.prompt) / CHARACTERS_PER_TOKEN), False
 
 
-def _answer_tokens(options: ModelOptions, history: Sequence[int] | None) -> tuple[int, int, str]:
-    """Tokens of a short and of a usual answer, and how we know."""
+def _answers(model: Model, options: ModelOptions, history: Sequence[int]) -> Answers:
+    most = options.max_tokens
     if history:
         ordered = sorted(history)
         mean = round(sum(ordered) / len(ordered))
-        return ordered[len(ordered) // 10], mean, f"the {len(ordered)} answers already in the output"
-    usual = next((n for words, n in ANSWER_TOKENS if words.search(options.prompt)), USUAL_ANSWER_TOKENS)
-    usual = min(usual, options.max_tokens)
-    return math.ceil(usual * 0.6), usual, "the kind of prompt"
+        source = f"{len(ordered):,} answers in the output"
+        return Answers(min(ordered[len(ordered) // 10], most), min(mean, most), most, source)
+    usual = next((tokens for words, tokens in ANSWER_TOKENS if words.search(options.prompt)), USUAL_ANSWER_TOKENS)
+    low = math.ceil(usual * 0.6)
+    expected = usual + (REASONING_TOKENS if model.reasoning else 0)
+    return Answers(min(low, most), min(expected, most), most, "guessed from the kind of prompt")
 
 
-def _range(
-    price: Price | None, tokens: _TokenSums, text: int, answers: tuple[int, int, int], scale: float
-) -> Range | None:
-    if price is None or tokens.sent is None:
+def _cost(price: Price, prompt: int, completion: int) -> Decimal:
+    cost = price.cost(Usage(prompt_tokens=prompt, completion_tokens=completion))
+    assert cost is not None, "both counts are given"
+    return cost
+
+
+def _range(price: Price | None, sent: _Sent, text: int, answers: Answers, scale: float) -> Range[Decimal] | None:
+    if price is None or sent.tokens is None:
         return None
 
     def total(answer: int) -> Decimal:
         # Request by request, as bills are: a price may have tiers by the prompt's length.
-        cost = Decimal(0)
-        for image, count in tokens.by_tokens.items():
-            one = price.cost(Usage(prompt_tokens=image + text, completion_tokens=answer))
-            cost += (one or Decimal(0)) * count
-        return cost * Decimal(scale)
+        costs = (_cost(price, tokens + text, answer) * count for tokens, count in sent.by_tokens.items())
+        return _nano(sum(costs, Decimal(0)) * Decimal(scale))
 
-    return Range(*(total(answer) for answer in answers))
+    return Range(total(answers.low), total(answers.expected), total(answers.high))
+
+
+def _nano(usd: Decimal) -> Decimal:
+    return usd.quantize(NANODOLLAR)
 
 
 def _hours(images: int, image_tokens: int | None, other_tokens: int, limits: LimitOptions) -> float | None:
@@ -198,3 +217,59 @@ def _hours(images: int, image_tokens: int | None, other_tokens: int, limits: Lim
     if limits.tpm and image_tokens is not None:
         minutes.append((image_tokens + images * other_tokens) / limits.tpm)
     return max(minutes) / 60 if minutes else None
+
+
+def _notes(
+    model: Model,
+    options: ModelOptions,
+    history: History,
+    answers: Answers,
+    exact_text: bool,
+    price: Price | None,
+    today: date,
+) -> Iterable[str]:
+    if model.responses_only:
+        yield "served by the Responses API alone, which Nightcap does not speak; choose another model"
+    if model.retired and model.retired <= today:
+        yield f"retired on {model.retired}"
+    if model.reasoning and not history.answers:
+        needed = answers.low + REASONING_TOKENS
+        short = f", so max_tokens = {options.max_tokens} may leave answers empty" if options.max_tokens < needed else ""
+        yield f"reasoning is billed as answer; {REASONING_TOKENS} tokens an image are expected{short}"
+    if history.other_rows:
+        yield (
+            f"{history.other_rows:,} rows of the output were made by another request; `nightcap run` asks for them"
+            " again only with --replace"
+        )
+    if not exact_text:
+        yield "its text tokens are approximate (~), because its vocabulary is not known here"
+    if not _is_countable(model, options.detail):
+        yield "how it counts image tokens is not known, so its cost is not either"
+    elif price is None:
+        yield "its price is not known"
+
+
+def _free(name: str, survey: Survey) -> ModelEstimate:
+    """The offline describer: no tokens, no bill."""
+    nothing = Range(Decimal(0), Decimal(0), Decimal(0))
+    return ModelEstimate(
+        model=name,
+        images=survey.images,
+        done=survey.done,
+        image_tokens=0,
+        text_tokens=0,
+        text_tokens_exact=True,
+        prompt_tokens=0,
+        output_tokens=Range(0, 0, 0),
+        output_from="",
+        live_usd=nothing,
+        batch_usd=None,
+        price_source="runs on this machine",
+        hours=None,
+        saved_tokens=0,
+        saved_usd=Decimal(0),
+        original_bytes=survey.total_bytes,
+        sent_bytes=survey.total_bytes,
+        economy_tokens=None,
+        notes=("runs on this machine: nothing is sent and nothing is billed",),
+    )

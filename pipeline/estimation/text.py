@@ -1,111 +1,136 @@
-"""An estimate as text or plain values. Pure."""
+"""An estimate as text, at most 100 columns wide. Pure."""
 
-from dataclasses import asdict
+import textwrap
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
-from pipeline.estimation import Estimate
-from pipeline.estimation.costs import ModelEstimate, Range
-from pipeline.estimation.survey import histogram
+from pipeline.estimation.result import Estimate, ModelEstimate, histogram
 
+WIDTH = 100
+WIDTH = 100
 BAR_WIDTH = 40
-COLUMNS = (
-    f"{'model':<28} {'image tokens':>16} {'text':>10} {'answers':>10} "
-    f"{'live, low to high':>23} {'batch':>10} {'hours':>7}"
-)
+HEADER = ["model", "images", "image tokens", "text", "answers", "low", "expected", "high", "batch", "hours"]
 
 
 def render_estimate(estimate: Estimate) -> str:
-    """A table with a row per model, what the policy saves, and the sizes."""
+    """What there is, a table with a row per model, what the policy saves, what should be known, the sizes."""
+    sections = [_listing(estimate), _table(estimate.models), _savings(estimate), _remarks(estimate), _sizes(estimate)]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+
+
+def _listing(estimate: Estimate) -> list[str]:
     survey = estimate.survey
-    lines = [f"{survey.images:,} images to caption, {_short(round(survey.bytes * survey.scale))}B"]
-    if survey.done:
-        lines.append(f"{survey.done:,} of {survey.listed:,} listed are in the output already and not counted")
-    for reason, count in survey.unreadable.most_common():
-        lines.append(f"{round(count * survey.scale):,} cannot be captioned: {reason}")
+    of = f" of {survey.listed:,} listed" if survey.listed != survey.images else ""
+    limit = ", as many as the limit allows" if survey.limited else ""
+    lines = [f"{survey.images:,} images{of} to caption{limit}; {_size(survey.total_bytes)}"]
+    lines += [f"{row.done:,} are finished in the output by {row.model}" for row in estimate.models if row.done]
+    lines += [
+        f"{round(count * survey.scale):,} cannot be captioned: {reason}"
+        for reason, count in survey.unreadable.most_common()
+    ]
     if survey.sampled:
-        lines.append(f"From a sample of {survey.looked_at:,}; image tokens with their 95 % interval")
-    lines += ["", COLUMNS]
-    lines += [_row(row) for row in estimate.models]
-    if not all(row.text_tokens_exact for row in estimate.models):
-        lines.append("~ text tokens are approximate: the model's vocabulary is not public or not known here")
-    lines.append("")
-    lines += [saving for row in estimate.models if (saving := _saving(row, estimate))]
-    lines.append(f"Answers are taken from {estimate.models[0].output_from}; high is max_tokens for each.")
-    if all(row.hours is None for row in estimate.models):
-        lines.append("Give --rpm and --tpm of the account to see hours.")
-    sizes = histogram(survey.sizes.items())
-    if sizes:
-        most = max(count for _, count in sizes)
-        lines += ["", "Sizes"]
-        lines += [
-            f"  {name:<16} {round(n * survey.scale):>10,} {'█' * round(n / most * BAR_WIDTH)}" for name, n in sizes
-        ]
-    return "\n".join(lines)
+        lines.append(f"Extrapolated from a sample of {survey.looked_at:,}; ± is the 95 % interval")
+    return lines
 
 
-def _row(row: ModelEstimate) -> str:
-    tokens = "unknown" if row.image_tokens is None else f"{row.image_tokens:,}"
-    if row.image_tokens_margin and row.image_tokens:
-        tokens += f" ±{row.image_tokens_margin / row.image_tokens:.1%}"
-    text = f"{'' if row.text_tokens_exact else '~'}{_short(row.text_tokens)}"
-    live = f"{_usd(row.live.low)} {_usd(row.live.expected)} {_usd(row.live.high)}" if row.live else "unknown"
-    batch = _usd(row.batch.expected) if row.batch else "unknown"
-    hours = "" if row.hours is None else f"{row.hours:.1f}"
-    return (
-        f"{row.model:<28} {tokens:>16} {text:>10} {_short(row.output_tokens[1]):>10} {live:>23} {batch:>10} {hours:>7}"
-    )
+def _table(models: Sequence[ModelEstimate]) -> list[str]:
+    rows = [HEADER, *(_cells(row) for row in models)]
+    differ = len({row.images for row in models}) > 1
+    wanted = [n for n, name in enumerate(HEADER) if any(row[n] for row in rows[1:]) and (name != "images" or differ)]
+    widths = {n: max(len(row[n]) for row in rows) for n in wanted}
+    widths[0] = min(widths[0], WIDTH - sum(widths[n] + 2 for n in wanted[1:]))
+    lines = ["  ".join([_clipped(row[0], widths[0]), *(row[n].rjust(widths[n]) for n in wanted[1:])]) for row in rows]
+    # A line over the dollars, so that their columns need not say it one by one.
+    end = lines[0].index("high") + len("high")
+    start = end - sum(widths[HEADER.index(name)] for name in ("low", "expected", "high")) - 4
+    return [" " * start + " live, US dollars ".center(end - start, "-"), *(line.rstrip() for line in lines)]
 
 
-def _saving(row: ModelEstimate, estimate: Estimate) -> str | None:
-    survey = estimate.survey
-    original = survey.bytes * survey.scale
-    parts = []
-    if row.saved_tokens:
-        usd = f" ({_usd(row.saved_usd)})" if row.saved_usd is not None else ""
-        parts.append(f"{row.saved_tokens:,} image tokens{usd}")
-    if row.sent_bytes < 0.99 * original:
-        parts.append(f"about {1 - row.sent_bytes / original:.0%} of the bytes")
-    if not parts:
-        return None
-    return f"{row.model}: {estimate.policy} saves {' and '.join(parts)} against sending the originals"
+def _cells(row: ModelEstimate) -> list[str]:
+    tokens = "unknown" if row.image_tokens is None else _number(row.image_tokens)
+    if row.image_tokens and row.margin_tokens:
+        tokens += f" ±{row.margin_tokens / row.image_tokens:.1%}"
+    text = f"{'' if row.text_tokens_exact else '~'}{_number(row.text_tokens)}"
+    live = row.live_usd
+    dollars = [_usd(amount) for amount in (live.low, live.expected, live.high)] if live else ["unknown"] * 3
+    if live and live.expected and row.margin_usd:
+        dollars[1] += f" ±{row.margin_usd / live.expected:.1%}"
+    batch = _usd(row.batch_usd.expected) if row.batch_usd else ""
+    hours = "" if row.hours is None else f"{row.hours:,.1f}" if row.hours >= 0.1 else "<0.1"
+    return [row.model, f"{row.images:,}", tokens, text, _number(row.output_tokens.expected), *dollars, batch, hours]
 
 
-def _usd(amount: Decimal | None) -> str:
-    if amount is None:
-        return "unknown"
-    return f"${amount:,.2f}" if amount >= Decimal("0.995") or not amount else f"${amount:.4f}"
+def _clipped(name: str, width: int) -> str:
+    return name.ljust(width) if len(name) <= width else name[: width - 1] + "…"
 
 
-def _short(number: int) -> str:
-    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**4, "k")):
+def _savings(estimate: Estimate) -> list[str]:
+    """What the policy saves against sending the originals, and what another would."""
+    lines = []
+    for row in estimate.models:
+        saved = []
+        if row.saved_tokens and row.image_tokens is not None:
+            part = row.saved_tokens / (row.saved_tokens + row.image_tokens)
+            usd = "" if row.saved_usd is None else f" (${_usd(row.saved_usd)})"
+            saved.append(f"{_number(row.saved_tokens)} image tokens, {part:.0%}{usd}")
+        if len(estimate.models) == 1 and row.sent_bytes < 0.99 * row.original_bytes:
+            saved.append(f"about {1 - row.sent_bytes / row.original_bytes:.0%} of the upload")
+        if saved:
+            lines.append(f"Against the originals {estimate.policy} saves {' and '.join(saved)} with {row.model}.")
+        if row.economy_tokens is not None and row.image_tokens and row.economy_tokens < row.image_tokens:
+            part = 1 - row.economy_tokens / row.image_tokens
+            lines.append(
+                f"--image-policy economy would take {_number(row.economy_tokens)} image tokens, {part:.0%} less."
+            )
+    return lines
+
+
+def _remarks(estimate: Estimate) -> list[str]:
+    models = estimate.models
+    lines = []
+    if sources := list(dict.fromkeys(row.output_from for row in models if row.output_from)):
+        lines.append(f"Length of answers: {'; else '.join(sources)}. High is max_tokens for each.")
+        if all(row.hours is None for row in models):
+            lines.append("Give --rpm and --tpm of the account to see hours.")
+    notes: dict[str, list[str]] = {}
+    for row in models:
+        for note in row.notes:
+            notes.setdefault(note, []).append(row.model)
+    for note, names in notes.items():
+        lines += textwrap.wrap(f"{', '.join(names)}: {note}.", WIDTH, subsequent_indent="  ")
+    return lines
+
+
+def _sizes(estimate: Estimate) -> list[str]:
+    classes = histogram(estimate.survey)
+    if not classes:
+        return []
+    most = max(images for _, _, images in classes) or 1
+    names = [f"above {low:g} MP" if high is None else f"{low:g} to {high:g} MP" for low, high, _ in classes]
+    return [
+        "Sizes",
+        *(
+            f"  {name:<14} {images:>12,} {'█' * round(images / most * BAR_WIDTH)}".rstrip()
+            for name, (_, _, images) in zip(names, classes, strict=True)
+        ),
+    ]
+
+
+def _usd(amount: Decimal) -> str:
+    if amount >= 1000:
+        return f"{amount:,.0f}"
+    return f"{amount:.2f}" if amount >= 1 or not amount else f"{amount:.4f}"
+
+
+def _number(number: int) -> str:
+    for limit, unit in ((10**9, "G"), (10**6, "M")):
         if number >= limit:
-            return f"{number / (limit if unit != 'k' else 1000):.1f}{unit}"
-    return str(number)
+            return f"{number / limit:,.1f}{unit}"
+    return f"{number:,}"
 
 
-def estimate_to_dict(estimate: Estimate) -> dict[str, Any]:
-    """Plain JSON values; money is a string."""
-    survey = estimate.survey
-    return {
-        "images": survey.images,
-        "listed": survey.listed,
-        "done": survey.done,
-        "unreadable": {reason: round(count * survey.scale) for reason, count in survey.unreadable.items()},
-        "sampled": survey.looked_at if survey.sampled else None,
-        "bytes": round(survey.bytes * survey.scale),
-        "policy": estimate.policy,
-        "detail": estimate.detail,
-        "models": [_model_to_dict(row) for row in estimate.models],
-        "sizes": [[name, round(count * survey.scale)] for name, count in histogram(survey.sizes.items())],
-    }
-
-
-def _model_to_dict(row: ModelEstimate) -> dict[str, Any]:
-    values = {name: value for name, value in asdict(row).items() if name not in ("live", "batch")}
-    values["saved_usd"] = None if row.saved_usd is None else str(row.saved_usd)
-    return {**values, "live_usd": _range(row.live), "batch_usd": _range(row.batch)}
-
-
-def _range(found: Range | None) -> dict[str, str] | None:
-    return None if found is None else {name: str(value) for name, value in asdict(found).items()}
+def _size(count: int) -> str:
+    for limit, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB")):
+        if count >= limit:
+            return f"{count / limit:,.1f} {unit}"
+    return f"{count / 1000:,.1f} kB"

@@ -163,10 +163,14 @@ def _read(listed: Any, on: date) -> Price | None:
         return Rates(*amounts)
 
     starts = sorted({tier.start for price in by_kind for tier in getattr(price, "tiers", ())})
+    return Price(rates(-1), tuple((start, rates(start)) for start in starts), on, _listed_source())
+
+
+@cache
+def _listed_source() -> str:
     from importlib.metadata import version
 
-    source = f"genai-prices {version('genai-prices')}"
-    return Price(rates(-1), tuple((start, rates(start)) for start in starts), on, source)
+    return f"genai-prices {version('genai-prices')}"  # 8 ms to look up
 
 
 def _batch_price(model: Model, on: date, live: Price) -> Price | None:
