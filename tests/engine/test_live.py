@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.clock import SystemClock
 from pipeline.emulator.app import Running
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
@@ -262,8 +261,20 @@ async def test_a_foreign_cancellation_records_what_was_received(photos: Path) ->
 async def test_a_timeout_around_a_run_ends_it_in_order(photos: Path) -> None:
     async with emulate(EIGHT_ANSWERS) as hung:
         job = job_for(photos, hung, concurrency=12)
+
+        async def run_within_a_limit() -> None:
+            async with asyncio.timeout(None) as limit:
+                reaching = asyncio.ensure_future(reach(limit))
+                await run_async(job)
+                reaching.cancel()
+
+        async def reach(limit: asyncio.Timeout) -> None:
+            await until(lambda: hung.stats.answered == 8 and hung.stats.in_flight == 12)
+            await asyncio.sleep(0.05)
+            limit.reschedule(0)
+
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(run_live(job.plan(), SystemClock(), {}), 3)
+            await run_within_a_limit()
         assert len(keys(job)) == hung.stats.answered == 8
 
 

@@ -1,0 +1,86 @@
+"""Threads of a run: as many as there is time for, closed without holding up the loop, work never cut short."""
+
+import asyncio
+import math
+import os
+import threading
+
+import pytest
+
+from pipeline.engine.pools import on, open_pools, read_cpu_max, usable_cores
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("max 100000\n", math.inf), ("200000 100000\n", 2.0), ("50000 100000\n", 0.5)]
+)
+def test_a_containers_share_of_the_processors(text: str, cores: float) -> None:
+    assert read_cpu_max(text) == cores
+
+
+def test_at_least_one_core_and_no_more_than_there_are() -> None:
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+async def test_closing_waits_for_what_was_begun_and_the_loop_goes_on_meanwhile() -> None:
+    """The job in the thread ends only when the loop has turned: a loop that joins it itself waits in vain."""
+    begun, turned, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        if turned.wait(10):
+            ended.set()
+
+    async with open_pools() as pools:
+        working = asyncio.get_running_loop().run_in_executor(pools.images, work)
+        await asyncio.to_thread(begun.wait, 10)
+        asyncio.get_running_loop().call_later(0.01, turned.set)
+    assert ended.is_set()
+    await working
+
+
+async def test_what_nobody_has_begun_is_dropped_when_the_run_ends() -> None:
+    hold, done = threading.Event(), []
+    async with open_pools() as pools:
+        loop = asyncio.get_running_loop()
+        first = [loop.run_in_executor(pools.images, hold.wait, 10) for _ in range(pools.image_workers)]
+        queued = loop.run_in_executor(pools.images, done.append, 1)
+        loop.call_later(0.01, hold.set)
+    assert done == []
+    await asyncio.gather(*first)
+
+
+async def test_a_cancelled_caller_never_cancels_the_work() -> None:
+    may_end, rows = threading.Event(), []
+
+    def write() -> None:
+        may_end.wait(10)
+        rows.append("row")
+
+    async with open_pools() as pools:
+        waiting = [asyncio.ensure_future(on(pools.disk, write)) for _ in range(2)]  # one at work, one in the queue
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        may_end.set()
+    assert rows == ["row", "row"]
+
+
+async def test_closing_goes_on_when_it_is_cancelled_too() -> None:
+    ended = threading.Event()
+    may_end = threading.Event()
+
+    async def use() -> None:
+        async with open_pools() as pools:
+            asyncio.get_running_loop().run_in_executor(pools.images, lambda: may_end.wait(10) and ended.set())
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(use())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.sleep(0.01)
+    task.cancel()
+    threading.Timer(0.05, may_end.set).start()
+    await asyncio.wait([task])
+    assert ended.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("image", "disk", "list"))]
