@@ -34,7 +34,11 @@ def open_counter(unit: str) -> Iterator[Callable[[int], None]]:
     from tqdm import tqdm
 
     with tqdm(unit=f" {unit}", leave=False) as bar:
-        yield lambda number: bar.update(number - bar.n) and None
+
+        def draw(number: int) -> None:
+            bar.update(number - bar.n)
+
+        yield draw
 
 
 def _count_lines(unit: str) -> Callable[[int], None]:

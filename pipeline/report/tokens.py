@@ -1,43 +1,96 @@
-"""What one image costs, explained. Pure."""
+"""What one image costs a model, and which dimensions would be best. Pure but for the tables it reads."""
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
-from pipeline.clock import SystemClock, utc
-from pipeline.models import best_dimensions, find_model, find_price, image_tokens
-from pipeline.models.catalogue import Model
+from pipeline.models import Model, best_dimensions, find_model, find_price, image_tokens
 from pipeline.models.image_rules import ClaudeRule, PatchRule, TileRule, cells
 from pipeline.models.open_model_rules import QwenRule
 
 POLICIES = ("original", "optimal", "economy")
 
 
-def explain_tokens(name: str, width: int, height: int, detail: str, max_shrink: float) -> dict[str, Any]:
-    """Tokens, and the best dimensions of every policy, as plain values. UserError for what cannot be."""
+@dataclass(frozen=True, slots=True)
+class Dimensions:
+    """What one policy would send."""
+
+    policy: str
+    width: int
+    height: int
+    tokens: int
+    usd: Decimal | None
+    """Of the image alone; None: the price is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReport:
+    """One image at one model."""
+
+    model: str
+    width: int
+    height: int
+    detail: str
+    """With `auto` replaced by what it is billed as."""
+    tokens: int
+    usd: Decimal | None
+    documented_tokens: int | None
+    """What the vendor's own table says, where bills say otherwise."""
+    seen_width: int
+    seen_height: int
+    """What reaches the model after the server's own downscale."""
+    grid: str | None
+    """How that is cut up before it is counted, where it is."""
+    policies: tuple[Dimensions, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values by field name; money is a string."""
+        document = asdict(self)
+        for part in (document, *document["policies"]):
+            part["usd"] = None if part["usd"] is None else str(part["usd"])
+        return document
+
+
+def explain_tokens(
+    name: str, width: int, height: int, detail: str, today: date, max_shrink: float = 0.25, budgets: Sequence[str] = ()
+) -> TokenReport:
+    """Count an image of `width` x `height` px at the model `name`; `budgets` are further policies to show.
+
+    Raises UserError for a size, a detail, a policy or a model that cannot be.
+    """
     model = find_model(name)
-    tokens = image_tokens(model, width, height, detail)
-    seen = model.rule.seen(width, height, model.resolve_detail(detail))
+    detail = model.resolve_detail(detail)
+    price = find_price(model, today)
+
+    def usd(tokens: int) -> Decimal | None:
+        return tokens * price.base.input if price else None
+
     policies = []
-    for policy in POLICIES:
+    for policy in (*POLICIES, *budgets):
         size = best_dimensions(model, width, height, detail, policy, max_shrink)
-        cost = image_tokens(model, *size, detail)
-        policies.append({"policy": policy, "width": size[0], "height": size[1], "tokens": cost})
-    price = find_price(model, utc(SystemClock().time()).date())
-    return {
-        "model": str(model),
-        "width": width,
-        "height": height,
-        "detail": detail,
-        "tokens": tokens,
-        "seen": list(seen),
-        "grid": _grid(model, *seen, model.resolve_detail(detail)),
-        "usd": str(tokens * price.base.input) if price else None,
-        "policies": policies,
-        "documented_tokens": _documented(model, width, height, detail, tokens),
-    }
+        tokens = image_tokens(model, *size, detail)
+        policies.append(Dimensions(policy, *size, tokens, usd(tokens)))
+    seen = best_dimensions(model, width, height, detail)
+    tokens = image_tokens(model, width, height, detail)
+    documented = _documented(model, width, height, detail)
+    return TokenReport(
+        model=str(model),
+        width=width,
+        height=height,
+        detail=detail,
+        tokens=tokens,
+        usd=usd(tokens),
+        documented_tokens=documented if documented != tokens else None,
+        seen_width=seen[0],
+        seen_height=seen[1],
+        grid=_grid(model, *seen, detail),
+        policies=tuple(policies),
+    )
 
 
 def _grid(model: Model, width: int, height: int, detail: str) -> str | None:
-    """How the image is cut up before it is counted, where it is."""
     match model.rule:
         case TileRule() if detail != "low":
             cell, name = 512, "tiles"
@@ -50,25 +103,28 @@ def _grid(model: Model, width: int, height: int, detail: str) -> str | None:
         case _:
             return None
     across, down = cells(width, cell), cells(height, cell)
-    return f"{across}x{down} = {across * down} {name} of {cell} pixels"
+    return f"{across}x{down} = {across * down} {name} of {cell} px"
 
 
-def _documented(model: Model, width: int, height: int, detail: str, billed: int) -> int | None:
-    """What the vendor's own table says, where bills say otherwise."""
-    documented = getattr(model.rule, "documented", None)
-    if documented is None:
+def _documented(model: Model, width: int, height: int, detail: str) -> int | None:
+    if not isinstance(model.rule, PatchRule):
         return None
-    tokens: int = documented().tokens(width, height, model.resolve_detail(detail))
-    return tokens if tokens != billed else None
+    return model.rule.documented().tokens(width, height, detail)
 
 
-def render_tokens(explained: dict[str, Any]) -> str:
+def render_tokens(report: TokenReport) -> str:
     """As text."""
-    e = explained
-    usd = f", ${float(e['usd']):.6f}" if e["usd"] is not None else ", price unknown"
-    lines = [f"{e['model']}: a {e['width']}x{e['height']} image at detail {e['detail']} is {e['tokens']:,} tokens{usd}"]
-    lines.append(f"  the model sees {e['seen'][0]}x{e['seen'][1]}" + (f": {e['grid']}" if e["grid"] else ""))
-    if e["documented_tokens"] is not None:
-        lines.append(f"  the vendor's table says {e['documented_tokens']:,}; bills say {e['tokens']:,}")
-    lines += [f"  {p['policy']:<9} {p['width']:>6}x{p['height']:<6} {p['tokens']:>8,} tokens" for p in e["policies"]]
+    r = report
+    lines = [f"{r.model}: {r.width}x{r.height} at detail {r.detail} is {r.tokens:,} tokens{_usd(r.usd)}"]
+    lines.append(f"  the model sees {r.seen_width}x{r.seen_height}" + (f": {r.grid}" if r.grid else ""))
+    if r.documented_tokens is not None:
+        lines.append(f"  the vendor's table says {r.documented_tokens:,}; bills say {r.tokens:,}")
+    width = max(len(p.policy) for p in r.policies)
+    for p in r.policies:
+        size = f"{p.width}x{p.height}"
+        lines.append(f"  {p.policy:<{width}}  {size:>11}  {p.tokens:>8,} tokens{_usd(p.usd)}")
     return "\n".join(lines)
+
+
+def _usd(amount: Decimal | None) -> str:
+    return "" if amount is None else f", ${amount.normalize():f}"
