@@ -185,7 +185,7 @@ def _resolved(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     def absolute(path: object) -> object:
         if not isinstance(path, str) or "://" in path:
             return path
-        return str(folder / Path(path).expanduser())
+        return os.path.normpath(folder / Path(path).expanduser())
 
     document = dict(document)
     if "out" in document:
