@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 from pipeline.api.endpoint import split_name
 from pipeline.api.options import ModelOptions
@@ -34,81 +35,90 @@ OBSERVE_SECONDS = 0.25
 Observer = Callable[[RunStats], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What is known of a run before anything is opened."""
+
+    id: str
+    plan: Plan
+    model: Model
+    source: Source
+    clock: Clock
+    begun: float
+    """By the monotonic clock."""
+    stats: RunStats
+    stop: Stop
+
+    def summarize(self) -> Summary:
+        """The run as it stands."""
+        stats, stop, plan = self.stats, self.stop, self.plan
+        ending: Ending | None = "trouble" if stop.error else stop.reason or ("limit" if stats.limit_reached else None)
+        message = str(stop.error) if stop.error else None
+        price = find_price(self.model, utc(self.clock.time()).date())
+        input_usd = price.base.input if price else None
+        seconds = self.clock.monotonic() - self.begun
+        return Summary(self.id, plan.out, plan.model.name, seconds, stats, ending, message, input_usd)
+
+
 async def run_live(plan: Plan, clock: Clock, environ: Mapping[str, str], observer: Observer | None = None) -> Summary:
     """Caption what is listed and not finished.
 
-    Raises UserError before anything is spent, and RunError, carrying the summary, for trouble later.
+    Raises UserError before anything is spent, and RunError for trouble of the whole run, with the summary once there is
+    something to sum up.
     """
-    run_id = new_run_id(clock)
     model = find_model(catalogue_name(plan.model))
     _fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
     source = open_source(plan.source)
-    stats, stop = RunStats(), Stop()
-    begun = clock.monotonic()
-
-    def summarize() -> Summary:
-        ending: Ending | None = "trouble" if stop.error else stop.reason or ("limit" if stats.limit_reached else None)
-        message = str(stop.error) if stop.error else None
-        price = find_price(model, utc(clock.time()).date())
-        input_usd = price.base.input if price else None
-        seconds = clock.monotonic() - begun
-        return Summary(run_id, plan.out, plan.model.name, seconds, stats, ending, message, input_usd)
-
-    with signals_interrupt(stop):
-        async with open_pools() as pools:
-            await on(pools.images, _warm_up, plan.model, model, clock)
-            opening = open_provider(
-                plan.model, plan.limits, model, pools.images, pools.image_workers, environ, clock, stats.add_retry
-            )
-            try:
-                async with opening as provider, _open_store(plan, run_id, clock, pools.disk) as store:
-                    stop.on_request(provider.stop)
-                    with _observing(observer, stats), _frozen_heap():
-                        await _run_stages(plan, run_id, model, source, provider, store, pools, stats, stop, clock)
-                    await on(pools.disk, store.write_run, summarize().to_dict())
-            except RunError as error:  # the disk's trouble at the beginning or at the end
-                stop.fail(error)
-    if stop.error:
-        if isinstance(stop.error, RunError):
-            stop.error.summary = summarize()
-        raise stop.error
-    return summarize()
+    run = _Run(new_run_id(clock), plan, model, source, clock, clock.monotonic(), RunStats(), Stop())
+    with signals_interrupt(run.stop):
+        try:
+            await _open_and_run(run, environ, observer)
+        except RunError as error:  # the disk's trouble at the beginning or at the end
+            run.stop.fail(error)
+    if (trouble := run.stop.error) is None:
+        return run.summarize()
+    if isinstance(trouble, RunError) and run.stats.listed:
+        trouble.summary = run.summarize()
+    raise trouble
 
 
-async def _run_stages(
-    plan: Plan,
-    run_id: str,
-    model: Model,
-    source: Source,
-    provider: Provider,
-    store: Store,
-    pools: Pools,
-    stats: RunStats,
-    stop: Stop,
-    clock: Clock,
-) -> None:
+async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observer | None) -> None:
+    plan, model, stats = run.plan, run.model, run.stats
+    async with open_pools() as pools:
+        await on(pools.images, _warm_up, plan.model, model, run.clock)
+        opening = open_provider(
+            plan.model, plan.limits, model, pools.images, pools.image_workers, environ, run.clock, stats.add_retry
+        )
+        async with opening as provider, _open_store(run, pools.disk) as store:
+            run.stop.on_request(provider.stop)
+            with _observing(observer, stats), _frozen_heap():
+                await _run_stages(run, provider, store, pools)
+            await on(pools.disk, store.write_run, run.summarize().to_dict())
+
+
+async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools) -> None:
     """The one TaskGroup. However it ends, what was answered is recorded."""
-    askers, preparers = provider.concurrency, pools.image_workers
+    plan, askers, preparers = run.plan, provider.concurrency, pools.image_workers
     line = Line(
         todo=Channel("todo", capacity=512, senders=1),
         ready=Channel("ready", capacity=max(2 * askers, 64), senders=preparers),
         done=Channel("done", capacity=max(4 * askers, 256), senders=preparers + askers),
         in_flight=ByteBudget(plan.run.max_bytes_in_flight),
-        stats=stats,
-        stop=stop,
+        stats=run.stats,
+        stop=run.stop,
     )
-    context = row_context(plan, run_id, model, provider)
-    preparer = build_preparer(plan, model, source, provider)
+    context = row_context(plan, run.id, run.model, provider)
+    preparer = build_preparer(plan, run.model, run.source, provider)
     try:
-        with stop.abandonable():
+        with run.stop.abandonable():
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
-                start(list_images(line, source.list(), store, pools.lister, plan.run.limit), name="list")
+                start(list_images(line, run.source.list(), store, pools.lister, plan.run.limit), name="list")
                 for number in range(preparers):
                     start(prepare_images(line, preparer, pools.images), name=f"prepare-{number}")
                 for number in range(askers):
                     start(ask_images(line, provider), name=f"ask-{number}")
-                start(record_images(line, store, context, pools.disk, clock), name="record")
+                start(record_images(line, store, context, pools.disk, run.clock), name="record")
     finally:
         if records := take_records(line, context, len(line.done)):
             await on(pools.disk, store.append, records)
@@ -157,11 +167,11 @@ def new_run_id(clock: Clock) -> str:
 
 
 @asynccontextmanager
-async def _open_store(plan: Plan, run_id: str, clock: Clock, disk: Executor) -> AsyncIterator[Store]:
-    opened = ExitStack()
+async def _open_store(run: _Run, disk: Executor) -> AsyncIterator[Store]:
+    plan, opened = run.plan, ExitStack()
 
     def open_it() -> Store:
-        return opened.enter_context(open_store(plan.out, plan.store, clock, run_id, plan.request_hash))
+        return opened.enter_context(open_store(plan.out, plan.store, run.clock, run.id, plan.request_hash))
 
     try:
         store = await on(disk, open_it)

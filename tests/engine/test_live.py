@@ -335,6 +335,16 @@ async def test_an_output_that_is_deleted_stops_the_run_with_its_summary(photos: 
     assert summary.stats.cost_usd > 0, "what was spent is told, recorded or not"
 
 
+async def test_trouble_before_the_first_image_has_no_summary(photos: Path, emulator: Running) -> None:
+    job = job_for(photos, emulator)
+    await run_async(job)
+    for part in Path(job.out).glob("part-*"):
+        part.write_bytes(b"damaged")
+    with pytest.raises(RunError, match="damaged") as caught:
+        await run_async(job)
+    assert caught.value.summary is None
+
+
 async def test_refused_credentials_stop_the_run_with_its_summary(photos: Path) -> None:
     async with emulate(EmulatorOptions(scenario=(Step("unauthorized", requests=(6, 1000)),))) as server:
         job = job_for(photos, server, concurrency=2)

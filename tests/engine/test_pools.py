@@ -43,7 +43,7 @@ async def test_what_nobody_has_begun_is_dropped_when_the_run_ends() -> None:
     async with open_pools() as pools:
         loop = asyncio.get_running_loop()
         first = [loop.run_in_executor(pools.images, hold.wait, 10) for _ in range(pools.image_workers)]
-        queued = loop.run_in_executor(pools.images, done.append, 1)
+        loop.run_in_executor(pools.images, done.append, 1)
         loop.call_later(0.01, hold.set)
     assert done == []
     await asyncio.gather(*first)
