@@ -5,7 +5,6 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from pipeline.api.client import Client
 from pipeline.api.endpoint import Endpoint, resolve_endpoint
@@ -16,8 +15,9 @@ from pipeline.engine.live import catalogue_name
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Failure
 from pipeline.job import Job
-from pipeline.models import find_model, find_price
+from pipeline.models import best_dimensions, find_model, find_price
 from pipeline.sources import SourceOptions, open_source
+from pipeline.store.folder import locate
 
 ENDPOINT_SECONDS = 20.0
 
@@ -35,12 +35,13 @@ class Check:
         return asdict(self)
 
 
-def examine(job: Job, environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """All findings, in the order in which a run would meet the trouble."""
-    checks = [
-        _check("source", lambda: _source(job.source)),
-        _check("model", lambda: _model(job.model)),
-    ]
+def examine(job: Job, environ: Mapping[str, str] = os.environ, *, whole: bool = True) -> list[Check]:
+    """All findings, in the order in which a run would meet the trouble.
+
+    Not `whole`: source and output are looked at only if the job names them.
+    """
+    checks = [_check("source", lambda: _source(job.source))] if whole or job.source.paths else []
+    checks.append(_check("model", lambda: _model(job.model)))
     if not job.model.name.startswith("builtin:"):
         credentials = _check("credentials", lambda: _credentials(job.model, environ))
         checks.append(credentials)
@@ -48,7 +49,8 @@ def examine(job: Job, environ: Mapping[str, str] = os.environ) -> list[Check]:
             checks.append(_check("endpoint", lambda: asyncio.run(_endpoint(resolve_endpoint(job.model, environ)))))
     else:
         checks.append(_check("describer", _describer))
-    checks.append(_check("output", lambda: _output(job.out)))
+    if whole or job.out:
+        checks.append(_check("output", lambda: _output(job.out)))
     return checks
 
 
@@ -71,11 +73,21 @@ def _source(options: SourceOptions) -> str:
 
 def _model(options: ModelOptions) -> str:
     model = find_model(catalogue_name(options))
+    if model.responses_only:
+        raise UserError(f"{model} is served by the Responses API alone, not by chat completions; choose another model.")
+    best_dimensions(model, 1024, 1024, options.detail, options.image_policy, options.max_shrink)  # says what is wrong
     today = utc(SystemClock().time()).date()
+    price = find_price(model, today)
+    if price and price.free:
+        return f"{options.name} is free."
     tokens = model.image_tokens(1024, 1024, options.detail)
-    told = "image tokens are not predictable" if tokens is None else f"a 1024x1024 image is {tokens} tokens"
-    price = "price known" if find_price(model, today) else "price unknown, so costs will be too"
-    return f"{options.name}: {told}, {price}."
+    told = ["its image tokens are not predictable" if tokens is None else f"a 1024x1024 image is {tokens:,} tokens"]
+    told.append("its price is known" if price else "its price is unknown, so costs will be too")
+    if model.reasoning:
+        told.append(f"it reasons before it answers, within max_tokens = {options.max_tokens}")
+    if model.retired and model.retired <= today:
+        told.append(f"it was to be retired on {model.retired}")
+    return f"{options.name}: {', '.join(told)}."
 
 
 def _describer() -> str:
@@ -111,11 +123,12 @@ async def _endpoint(endpoint: Endpoint) -> str:
 def _output(out: str) -> str:
     if not out:
         raise UserError("No output folder was given (-o OUT).")
-    folder = Path(out)
-    while not folder.exists():
-        folder = folder.parent
+    root, _ = locate(out)
+    folder = root.absolute()
     try:
+        while not folder.exists():
+            folder = folder.parent
         with tempfile.TemporaryFile(dir=folder):
-            return f"{out} can be written."
+            return f"{root} can be written."
     except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}.") from None
+        raise UserError(f"{root} cannot be written: {error.strerror}; give another -o OUT.") from None

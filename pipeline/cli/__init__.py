@@ -3,6 +3,7 @@
 Command modules import nothing heavy at their top: `nightcap --help` loads them all and must stay under 0.2 s.
 """
 
+import io
 import logging
 import os
 import sys
@@ -31,6 +32,8 @@ for command in (run, estimate, status, models, tokens, doctor, emulate):
 
 def main() -> None:
     """Entry point: the exit code comes from the command or from the error's class."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a bar or a name shows `?` instead
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr)
     try:
         nightcap(standalone_mode=False)
@@ -39,8 +42,13 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        command = getattr(error, "ctx", None)
+        help_of = f" `{command.command_path} --help` shows how." if command else ""
+        click.echo(f"nightcap: {error.format_message()}{help_of}", err=True)
         sys.exit(2)
     except click.Abort:
         sys.exit(130)

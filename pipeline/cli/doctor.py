@@ -10,15 +10,18 @@ from pipeline.cli.options import model_options, read_job
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...|JOB.toml")
+@click.argument("sources", nargs=-1, metavar="[SOURCE...|JOB.toml]")
 @click.option("-o", "--out", help="Folder of the result.")
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def doctor(sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Check source, model, credentials, endpoint and output folder before the night. Spends nothing."""
+    """Check source, model, credentials, endpoint and output folder before the night. Spends nothing.
+
+    Without a source only what is named is looked at. The exit code is that of a run that meets the worst of it.
+    """
     from pipeline.doctor import examine
 
-    checks = examine(read_job(sources, options))
+    checks = examine(read_job(sources, options), whole=bool(sources))
     if as_json:
         click.echo(json.dumps([check.to_dict() for check in checks]))
     else:

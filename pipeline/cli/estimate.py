@@ -1,11 +1,15 @@
 """`nightcap estimate`."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.options import limit_options, read_job, request_options
+
+if TYPE_CHECKING:
+    from pipeline.job import Job
 
 
 @click.command()
@@ -14,6 +18,7 @@ from pipeline.cli.options import limit_options, read_job, request_options
 @click.option("-m", "--model", "models", multiple=True, help="May be repeated; without it several are compared.")
 @request_options
 @limit_options
+@click.option("--limit", type=click.IntRange(min=0), help="Count no more than the first N images left.")
 @click.option("--sample", type=click.IntRange(min=1), help="Read only N headers of the listing, drawn evenly.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def estimate(
@@ -23,13 +28,18 @@ def estimate(
 
     Low is what short answers would cost, high is every answer as long as --max-tokens allows.
     """
+    job = read_job(sources, options)
+    if len(models) == 1:  # the job's own model, so that an Azure deployment keeps the model behind it
+        job = job.overlay(model=models[0])
+    show_estimate(job, models, as_json=as_json, sample=sample)
+
+
+def show_estimate(job: "Job", models: Sequence[str], *, as_json: bool, sample: int | None = None) -> None:
+    """Print what `job` would take."""
     from pipeline.estimation import estimate as estimate_job
     from pipeline.estimation.text import render_estimate
     from pipeline.progress import open_counter
 
-    job = read_job(sources, options)
-    if len(models) == 1:  # the job's own model, so that an Azure deployment keeps the model behind it
-        job = job.overlay(model=models[0])
     with open_counter("images listed") as count:
         found = estimate_job(job, models, sample, count)
     click.echo(json.dumps(found.to_dict()) if as_json else render_estimate(found))

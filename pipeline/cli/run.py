@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.estimate import show_estimate
 from pipeline.cli.options import limit_options, model_options, read_job
 
 
@@ -16,9 +17,12 @@ from pipeline.cli.options import limit_options, model_options, read_job
 @limit_options
 @click.option("--limit", type=click.IntRange(min=0), help="Ask for at most N images, then stop (exit 4).")
 @click.option("--replace", is_flag=True, help="Ask again for rows of OUT that were made with another request.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what it would take, as `nightcap estimate` does; ask and write nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
-def run(sources: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+def run(sources: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Caption every image not yet captioned in OUT. Run it again to continue.
 
     SOURCE is a folder, a file or a glob; JOB.toml a job file, which the options overlay. Without --model the images
@@ -33,6 +37,10 @@ def run(sources: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) ->
     from pipeline.report.summary import render_summary
 
     job = read_job(sources, options)
+    if dry_run:
+        job.plan()  # says what is missing
+        show_estimate(job, [job.model.name], as_json=as_json)
+        return
     try:
         with open_progress(quiet=quiet) as observer:
             summary = run_job(job, observer)
