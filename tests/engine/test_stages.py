@@ -374,9 +374,13 @@ async def test_rows_that_come_together_share_a_commit() -> None:
             await of.done.put(broken(image(name)))
             await asyncio.sleep(0)
         assert store.appends == 0
-        await clock.advance(stages.GATHER_SECONDS)
+        await clock.advance(stages.GATHER_STEPS * stages.GATHER_STEP_SECONDS)
         await until(lambda: store.appends == 1)
         assert len(store.rows) == 20
+        for name in keys(stages.COMMIT_ROWS):
+            await of.done.put(broken(image(name)))
+        await clock.advance(stages.GATHER_STEP_SECONDS)  # a whole commit's worth waits no longer
+        await until(lambda: store.appends == 2)
         recording.cancel()
         await asyncio.wait([recording])
 
