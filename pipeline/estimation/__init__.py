@@ -59,19 +59,17 @@ def estimate(
     survey_of = dict(zip(groups, surveys, strict=True))
     answers = [output.answers(each.request_hash) for each in jobs]
     today = utc(SystemClock().time()).date()
-    rows = [
-        estimate_model(
-            each.model.name,
-            model,
-            each.model,
-            each.limits,
-            survey_of[is_done],
-            History(own or _of_the_like(model, known, answers), output.other_rows(each.request_hash)),
-            today,
-            with_economy=len(jobs) == 1 and each.model.image_policy == "optimal",
+    alone = len(jobs) == 1  # among several, advice about one would be noise
+    rows = []
+    for each, model, is_done, own in zip(jobs, known, finished, answers, strict=True):
+        options, survey = each.model, survey_of[is_done]
+        history = History(
+            own or _of_the_like(model, known, answers), output.other_rows(each.request_hash) if alone else 0
         )
-        for each, model, is_done, own in zip(jobs, known, finished, answers, strict=True)
-    ]
+        with_economy = alone and options.image_policy == "optimal"
+        rows.append(
+            estimate_model(options.name, model, options, job.limits, survey, history, today, with_economy=with_economy)
+        )
     widest = max(surveys, key=lambda survey: survey.left)
     return Estimate(widest, job.model.image_policy, job.model.detail, tuple(rows))
 

@@ -115,4 +115,4 @@ def histogram(survey: Survey) -> list[tuple[float, float | None, int]]:
 def _plain(value: Any) -> Any:
     if isinstance(value, ModelEstimate | Range):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return str(value) if isinstance(value, Decimal) else value
+    return f"{value:f}" if isinstance(value, Decimal) else value

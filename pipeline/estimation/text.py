@@ -76,7 +76,7 @@ def _savings(estimate: Estimate) -> list[str]:
         if len(estimate.models) == 1 and row.sent_bytes < 0.99 * row.original_bytes:
             saved.append(f"about {1 - row.sent_bytes / row.original_bytes:.0%} of the upload")
         if saved:
-            lines.append(f"Against the originals {estimate.policy} saves {' and '.join(saved)} with {row.model}.")
+            lines += _wrapped(f"Against the originals {estimate.policy} saves {' and '.join(saved)} with {row.model}.")
         if row.economy_tokens is not None and row.image_tokens and row.economy_tokens < row.image_tokens:
             part = 1 - row.economy_tokens / row.image_tokens
             lines.append(
@@ -89,7 +89,7 @@ def _remarks(estimate: Estimate) -> list[str]:
     models = estimate.models
     lines = []
     if sources := list(dict.fromkeys(row.output_from for row in models if row.output_from)):
-        lines.append(f"Length of answers: {'; else '.join(sources)}. High is max_tokens for each.")
+        lines += _wrapped(f"Length of answers: {'; else '.join(sources)}. High is max_tokens for each.")
         if all(row.hours is None for row in models):
             lines.append("Give --rpm and --tpm of the account to see hours.")
     notes: dict[str, list[str]] = {}
@@ -97,8 +97,12 @@ def _remarks(estimate: Estimate) -> list[str]:
         for note in row.notes:
             notes.setdefault(note, []).append(row.model)
     for note, names in notes.items():
-        lines += textwrap.wrap(f"{', '.join(names)}: {note}.", WIDTH, subsequent_indent="  ")
+        lines += _wrapped(f"{', '.join(names)}: {note}.")
     return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ")
 
 
 def _sizes(estimate: Estimate) -> list[str]:

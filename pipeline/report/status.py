@@ -1,5 +1,8 @@
 """What an output holds, as text. Pure."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pipeline.store import Status
 
 
@@ -20,10 +23,13 @@ def render_status(status: Status) -> str:
         )
     unknown = f", and {status.unpriced:,} images whose price is unknown" if status.unpriced else ""
     lines.append(f"Cost ${status.cost_usd:,.4f}{unknown}")
-    for run in status.runs[-5:]:
-        ended = run.get("stopped") or "finished"
-        rows = sum(run.get("statuses", {}).values())
-        lines.append(
-            f"Run {run.get('run_id')}: {rows:,} rows by {run.get('model')}, {ended}, exit {run.get('exit_code')}"
-        )
+    lines += [_run(run) for run in status.runs[-5:]]
     return "\n".join(lines)
+
+
+def _run(run: Mapping[str, Any]) -> str:
+    rows = sum(run.get("statuses", {}).values())
+    ended = f"{run.get('stopped') or 'finished'}, exit {run.get('exit_code')}"
+    if any(residual["systematic"] for residual in run.get("residuals", ())):
+        ended += ", billed otherwise than predicted"
+    return f"Run {run.get('run_id')}: {rows:,} rows by {run.get('model')}, {ended}"

@@ -33,6 +33,7 @@ def render_summary(summary: Summary) -> str:
     if stats.retries:
         told = ", ".join(f"{reason} {count}" for reason, count in stats.retries.most_common())
         lines.append(f"  retries         {stats.retries.total():>9}   {told}")
+    lines += _systematic(summary)
     lines.append(f"The result is in {summary.out} (Parquet).")
     if advice := _advice(summary):
         lines.append(advice)
@@ -40,22 +41,29 @@ def render_summary(summary: Summary) -> str:
 
 
 def _prediction(summary: Summary) -> str:
-    """What the self-check found."""
-    residuals = summary.stats.residuals
+    """What the self-check found, in a few words."""
+    residuals = summary.stats.residuals.values()
     if not residuals:
         return "not predicted: the model's rule or the server's usage is unknown"
-    wrong = [(key, residual) for key, residual in residuals.items() if residual.largest]
-    if not wrong:
+    largest = max((residual.largest for residual in residuals), key=abs)
+    if not largest:
         return "exactly as predicted"
-    told = []
-    for (model, detail), residual in wrong:
-        usd = "" if summary.input_usd is None else f", ${residual.usd(summary.input_usd):+.4f}"
-        told.append(
-            f"{model} at detail {detail}: billed {residual.mean:+.1f} tokens an image against the prediction, "
-            f"at most {residual.largest:+d}{usd}"
-            + ("; the provider's rule may have changed" if residual.systematic else "")
-        )
-    return "; ".join(told)
+    return f"{sum(residual.total for residual in residuals):+,} against the prediction, at most {largest:+,} an image"
+
+
+def _systematic(summary: Summary) -> list[str]:
+    """A sentence for each model and detail that was billed by another rule than the catalogue's."""
+    lines = []
+    for (model, detail), residual in summary.stats.residuals.items():
+        if residual.systematic:
+            usd = summary.input_usd and residual.usd(summary.input_usd)
+            cost = f", {'-' if usd < 0 else '+'}${abs(usd):,.4f} in this run" if usd else ""
+            more = "more" if residual.mean > 0 else "less"
+            lines.append(
+                f"{model} at detail {detail} was billed {abs(residual.mean):,.1f} tokens an image {more} than predicted"
+                f"{cost}: the provider may have changed its rule; `nightcap models {model}` shows the one assumed."
+            )
+    return lines
 
 
 def _cost(summary: Summary) -> str:
