@@ -74,8 +74,8 @@ def estimate_model(
     text, exact = _text_tokens(model, options)
     answers = _answers(model, options, history.answers)
     live, batch = find_price(model, today), find_price(model, today, mode="batch")
-    original = _original_tokens(model, options.detail, survey) if sent.tokens is not None else 0
-    saved = None if sent.tokens is None else original - sent.tokens
+    original = _Sent.of(model, options, "original", survey).tokens
+    saved = None if original is None or sent.tokens is None else original - sent.tokens
     image_tokens = None if sent.tokens is None else round(sent.tokens * scale)
     return ModelEstimate(
         model=name,
@@ -126,22 +126,14 @@ class _Sent:
         by_tokens: Counter[int] = Counter()
         if not _is_countable(model, options.detail):
             return cls(by_tokens, None, sent_bytes)
-        for tokens, count in zip(
-            image_tokens_array(model, widths, heights, options.detail).tolist(), counts, strict=True
-        ):
-            by_tokens[tokens] += count
-        return cls(by_tokens, sum(tokens * count for tokens, count in by_tokens.items()), sent_bytes)
+        tokens = image_tokens_array(model, widths, heights, options.detail).tolist()
+        for one, count in zip(tokens, counts, strict=True):
+            by_tokens[one] += count
+        return cls(by_tokens, sum(one * count for one, count in by_tokens.items()), sent_bytes)
 
 
 def _is_countable(model: Model, detail: str) -> bool:
     return model.image_tokens(1, 1, detail) is not None
-
-
-def _original_tokens(model: Model, detail: str, survey: Survey) -> int:
-    """Of the images probed, sent as they are."""
-    widths, heights = [width for width, _, _ in survey.sizes], [height for _, height, _ in survey.sizes]
-    tokens = image_tokens_array(model, widths, heights, detail).tolist()
-    return sum(one * count for one, count in zip(tokens, survey.sizes.values(), strict=True))
 
 
 def _margin(values: Iterable[tuple[float, int]], survey: Survey) -> float:

@@ -57,7 +57,7 @@ def _cells(row: ModelEstimate) -> list[str]:
         dollars[1] += f" ±{row.margin_usd / live.expected:.1%}"
     batch = _usd(row.batch_usd.expected) if row.batch_usd else ""
     hours = "" if row.hours is None else f"{row.hours:,.1f}" if row.hours >= 0.1 else "<0.1"
-    return [row.model, f"{row.images:,}", tokens, text, _number(row.output_tokens.expected), *dollars, batch, hours]
+    return [row.model, _number(row.images), tokens, text, _number(row.output_tokens.expected), *dollars, batch, hours]
 
 
 def _clipped(name: str, width: int) -> str:
@@ -121,6 +121,8 @@ def _sizes(estimate: Estimate) -> list[str]:
 
 
 def _usd(amount: Decimal) -> str:
+    if amount >= 1_000_000:
+        return _number(round(amount))
     if amount >= 1000:
         return f"{amount:,.0f}"
     return f"{amount:.2f}" if amount >= 1 or not amount else f"{amount:.4f}"
