@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.api.endpoint import split_name
 from pipeline.api.options import ModelOptions
@@ -26,6 +26,7 @@ from pipeline.engine.stages import Line, ask_images, list_images, prepare_images
 from pipeline.engine.stats import Ending, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
+from pipeline.images import ImageOptions
 from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
 from pipeline.sources import Source, open_source
 from pipeline.store import Store, open_store, read_status
@@ -141,12 +142,19 @@ def build_preparer(plan: Plan, model: Model, source: Source, provider: Provider)
     options = plan.model
     return Preparer(
         source,
-        plan.image,
+        image_options(plan.image, model),
         _fit(options, model),
         provider.encode,
         functools.partial(model.image_tokens, detail=options.detail),
         lambda tokens: prompt_tokens(model, options.system, options.prompt, (tokens,)),
     )
+
+
+def image_options(options: ImageOptions, model: Model) -> ImageOptions:
+    """The job's, but an unknown server is sent as it is only what every server reads: llama.cpp's refuses WebP."""
+    if model.provider != "compatible":
+        return options
+    return replace(options, pass_through=tuple(kind for kind in options.pass_through if kind in ("jpeg", "png")))
 
 
 def _fit(options: ModelOptions, model: Model) -> Fit:

@@ -149,6 +149,7 @@ def _serve(model: TinyModel) -> None:
     params.port = 0
     params.n_ctx = CONTEXT_TOKENS
     params.n_parallel = 2
+    params.sampling.temp = 0  # the same nonsense every time
     params.cpuparams.n_threads = 1
     server = xllamacpp.Server(params)
     sys.stdout.write(f"{server.listening_address}\n")
