@@ -20,22 +20,35 @@ _SEGMENT = struct.Struct(">BBH").unpack_from
 
 
 def read(head: bytes) -> Probe:
-    orientation = 1
-    for marker, start, end in _segments(head):
+    # The walk of `_segments` written out: its generator is a quarter of the whole (3.3 us instead of 2.4).
+    orientation, position = 1, _SOI_LENGTH
+    last = len(head) - 4
+    while True:
+        if position > last:
+            require(head, position + 4)
+        begin, marker, length = _SEGMENT(head, position)
+        if begin != 0xFF or marker in _ALONE:
+            position = _skip(head, position)
+            continue
         if marker in _FRAME_HEADERS:
-            require(head, start + 5)
-            height, width = struct.unpack_from(">HH", head, start + 1)
-            if not width or not height:
-                raise ImageError("undecodable", "The JPEG header gives no width or no height.")
-            if orientation >= 5:
-                width, height = height, width
-            return Probe("jpeg", width, height, orientation)
-        if marker == _APP1 and head.startswith(b"Exif\0", start):
-            require(head, end)
-            orientation = exif_orientation(head, start + 6)
+            return _frame(head, position + 4, orientation)
+        if marker == _APP1:
+            if head.startswith(b"Exif\0", position + 4):
+                require(head, position + 2 + length)
+                orientation = exif_orientation(head, position + 10)
         elif marker in (_SOS, _EOI):
-            break
-    raise ImageError("undecodable", "The JPEG has no frame header before its image data.")
+            raise ImageError("undecodable", "The JPEG has no frame header before its image data.")
+        position += 2 + length
+
+
+def _frame(head: bytes, start: int, orientation: int) -> Probe:
+    require(head, start + 5)
+    height, width = struct.unpack_from(">HH", head, start + 1)
+    if not width or not height:
+        raise ImageError("undecodable", "The JPEG header gives no width or no height.")
+    if orientation >= 5:
+        width, height = height, width
+    return Probe("jpeg", width, height, orientation)
 
 
 def is_complete(data: bytes) -> bool:
@@ -70,12 +83,17 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if position + 4 > len(data):
             require(data, position + 4)
         begin, marker, length = _SEGMENT(data, position)
-        if begin == 0xFF and marker not in _ALONE:
+        if begin != 0xFF or marker in _ALONE:
+            position = _skip(data, position)
+        else:
             end = position + 2 + length
             yield marker, position + 4, end
             position = end
-        elif begin != 0xFF:  # junk between segments, which decoders skip too
-            found = data.find(b"\xff", position)
-            position = found if found >= 0 else len(data)
-        else:
-            position += 1 if marker == 0xFF else 2
+
+
+def _skip(data: bytes, position: int) -> int:
+    """Where to look on after what is no segment: junk, which decoders skip too, or a marker without a length."""
+    if data[position] != 0xFF:
+        found = data.find(b"\xff", position)
+        return found if found >= 0 else len(data)
+    return position + (1 if data[position + 1] == 0xFF else 2)
