@@ -113,21 +113,23 @@ class _Sent:
 
     @classmethod
     def of(cls, model: Model, options: ModelOptions, policy: str, survey: Survey) -> "_Sent":
-        widths, heights, counts = [], [], []
+        detail = options.detail
+        sizes = [
+            (width, height)
+            if policy == "original"
+            else best_dimensions(model, width, height, detail, policy, options.max_shrink)
+            for width, height, _ in survey.sizes
+        ]
         sent_bytes = 0.0
-        for kind, count in survey.sizes.items():
-            width, height, kept = kind
-            size = best_dimensions(model, width, height, options.detail, policy, options.max_shrink)
-            widths.append(size[0])
-            heights.append(size[1])
-            counts.append(count)
-            unchanged = kept and size == (width, height)
-            sent_bytes += survey.bytes[kind] if unchanged else size[0] * size[1] * count * BYTES_PER_PIXEL
+        for (kind, count), size in zip(survey.sizes.items(), sizes, strict=True):
+            is_kept = kind == (*size, True)
+            sent_bytes += survey.bytes[kind] if is_kept else size[0] * size[1] * count * BYTES_PER_PIXEL
         by_tokens: Counter[int] = Counter()
-        if not _is_countable(model, options.detail):
+        if not _is_countable(model, detail):
             return cls(by_tokens, None, sent_bytes)
-        tokens = image_tokens_array(model, widths, heights, options.detail).tolist()
-        for one, count in zip(tokens, counts, strict=True):
+        widths, heights = [width for width, _ in sizes], [height for _, height in sizes]
+        tokens = image_tokens_array(model, widths, heights, detail).tolist()
+        for one, count in zip(tokens, survey.sizes.values(), strict=True):
             by_tokens[one] += count
         return cls(by_tokens, sum(one * count for one, count in by_tokens.items()), sent_bytes)
 
