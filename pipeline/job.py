@@ -138,7 +138,7 @@ async def run_async(job: Job, observer: Observer | None = None) -> Summary:
 def run(job: Job, observer: Observer | None = None) -> Summary:
     """`run_async` on an event loop of its own; uvloop's where the extra `fast` is installed."""
     if _in_event_loop():
-        raise UserError("run() cannot wait inside a running event loop, as in a notebook; write `await run_async(job)`.")
+        raise UserError("run() does not work inside an event loop, as in a notebook; write `await run_async(job)`.")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(run_async(job, observer))
 
