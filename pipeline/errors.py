@@ -9,7 +9,7 @@
 
 A class exists only where a caller acts differently. Messages are one sentence that says what is wrong, where,
 and what to do; they never hold a secret. Exit codes 1 (some images without a caption), 4 (a limit that the user
-set) and 130/143 (interrupted) are outcomes of a run, not errors: see `engine.summary`.
+set) and 130/143 (interrupted) are outcomes of a run, not errors: see `engine.stats`.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """One HTTP session to one endpoint. Turns whatever the network does into a Response or a Failure; decides nothing."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +16,7 @@ from pipeline.items import Failure
 
 # A caption is a few KB; a body without end must not fill the memory.
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+LARGE_BODY_BYTES = 1024 * 1024
 CONNECT_SECONDS = 20.0
 # Shorter keys are words like "none" or "EMPTY", which local servers are given.
 MIN_SECRET_BYTES = 8
@@ -73,10 +75,12 @@ class Client:
     async def _request(self, method: str, url: str, body: bytes | None) -> Response | Failure:
         assert self._session is not None, "used outside its context"
         headers = {"Content-Type": "application/json"} if body is not None else None
+        # aiohttp warns of each large body that it is given as bytes; as a file it is copied no more often.
+        data = io.BytesIO(body) if body is not None and len(body) > LARGE_BODY_BYTES else body
         try:
             # A redirect would carry the key and the image to another host.
             async with self._session.request(
-                method, url, data=body, headers=headers, allow_redirects=False
+                method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
                 content = await _read_bounded(response)
         except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError) as error:

@@ -282,3 +282,12 @@ async def test_what_is_no_list_of_models_comes_back_as_it_is(server: ScriptedSer
     server.answers.append(answer)
     async with Client(endpoint(server.address), 5.0) as client:
         assert isinstance(await client.list_models(), Response)
+
+
+async def test_a_large_body_arrives_whole_and_without_a_warning(server: ScriptedServer) -> None:
+    body = b'{"image":"' + b"abcd" * 1_000_000 + b'"}'
+    server.answers.append(http(200, b"{}"))
+    assert isinstance(await post(server.address, body), Response)
+    [request] = server.requests
+    assert request.body == body
+    assert request.headers["content-length"] == str(len(body))
