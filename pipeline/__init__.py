@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline import errors
     from pipeline.engine.stats import RunStats, Summary
-    from pipeline.estimation import estimate
+    from pipeline.estimation import Estimate, ModelEstimate, estimate
     from pipeline.items import Failure, Prepared, Probe, Record, Reply, Request, SourceImage, Usage
     from pipeline.job import Job, run, run_async
     from pipeline.models import best_dimensions, image_tokens
 
 _HOMES = {
+    "Estimate": "estimation",
     "Failure": "items",
     "Job": "job",
+    "ModelEstimate": "estimation",
     "Prepared": "items",
     "Probe": "items",
     "Record": "items",
@@ -37,8 +39,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "Estimate",
     "Failure",
     "Job",
+    "ModelEstimate",
     "Prepared",
     "Probe",
     "Record",

@@ -100,7 +100,7 @@ def describe(stats: RunStats) -> str:
     if without := stats.recorded - stats.captioned:
         parts.append(f"{without} without caption")
     if retries := stats.retries.total():
-        parts.append(f"{retries} retries")
+        parts.append(f"{retries} retried")
     if stats.skipped:
         parts.append(f"{stats.skipped} done before")
     return ", ".join(parts)

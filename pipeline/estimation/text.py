@@ -22,7 +22,8 @@ def _listing(estimate: Estimate) -> list[str]:
     survey = estimate.survey
     of = f" of {survey.listed:,} listed" if survey.listed != survey.images else ""
     limit = ", as many as the limit allows" if survey.limited else ""
-    lines = [f"{survey.images:,} images{of} to caption{limit}; {_size(survey.total_bytes)}"]
+    images = "1 image" if survey.images == 1 else f"{survey.images:,} images"
+    lines = [f"{images}{of} to caption{limit}; {_size(survey.total_bytes)}"]
     lines += [f"{row.done:,} are finished in the output by {row.model}" for row in estimate.models if row.done]
     lines += [
         f"{round(count * survey.scale):,} cannot be captioned: {reason}"
