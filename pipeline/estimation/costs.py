@@ -90,7 +90,7 @@ def estimate_model(
         live_usd=_range(live, sent, text, answers, scale),
         batch_usd=_range(batch, sent, text, answers, scale),
         price_source=live.source if live else None,
-        hours=_hours(images, image_tokens, text + answers.high, limits),
+        hours=_hours(images, image_tokens, text, answers, limits),
         saved_tokens=None if saved is None else round(saved * scale),
         saved_usd=_nano(saved * live.base.input * Decimal(scale)) if saved is not None and live else None,
         original_bytes=survey.total_bytes,
@@ -203,14 +203,20 @@ def _nano(usd: Decimal) -> Decimal:
     return usd.quantize(NANODOLLAR)
 
 
-def _hours(images: int, image_tokens: int | None, other_tokens: int, limits: LimitOptions) -> float | None:
-    """What the limits alone allow; each request counts with its largest answer, as providers count it at admission."""
-    minutes = []
-    if limits.rpm:
-        minutes.append(images / limits.rpm)
-    if limits.tpm and image_tokens is not None:
-        minutes.append((image_tokens + images * other_tokens) / limits.tpm)
-    return max(minutes) / 60 if minutes else None
+def _hours(
+    images: int, image_tokens: int | None, text: int, answers: Answers, limits: LimitOptions
+) -> Range[float] | None:
+    """What the limits alone allow."""
+    if not limits.rpm and (not limits.tpm or image_tokens is None):
+        return None
+
+    def at(answer: int) -> float:
+        minutes = images / limits.rpm if limits.rpm else 0.0
+        if limits.tpm and image_tokens is not None:
+            minutes = max(minutes, (image_tokens + images * (text + answer)) / limits.tpm)
+        return minutes / 60
+
+    return Range(at(answers.low), at(answers.expected), at(answers.high))
 
 
 def _notes(

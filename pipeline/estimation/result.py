@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from pipeline.estimation.survey import Survey
 
-Amount = TypeVar("Amount", int, Decimal)
+Amount = TypeVar("Amount", int, float, Decimal)
 _MEGAPIXELS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 12, 16, 24, 50, 100)
 
 
@@ -43,8 +43,9 @@ class ModelEstimate:
     batch_usd: Range[Decimal] | None
     """By the Batch API."""
     price_source: str | None
-    hours: float | None
-    """At the rpm and tpm given, if they alone decide; None when neither was."""
+    hours: Range[float] | None
+    """At the rpm and tpm given, if they alone decide; None when neither was. High is for a provider that counts each
+    request with its max_tokens, as Azure does, and not with its usage."""
     saved_tokens: int | None
     """Image tokens that the image policy saves against sending the originals."""
     saved_usd: Decimal | None

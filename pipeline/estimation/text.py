@@ -57,8 +57,24 @@ def _cells(row: ModelEstimate) -> list[str]:
     if live and live.expected and row.margin_usd:
         dollars[1] += f" ±{row.margin_usd / live.expected:.1%}"
     batch = _usd(row.batch_usd.expected) if row.batch_usd else ""
-    hours = "" if row.hours is None else f"{row.hours:,.1f}" if row.hours >= 0.1 else "<0.1"
-    return [row.model, _number(row.images), tokens, text, _number(row.output_tokens.expected), *dollars, batch, hours]
+    return [
+        row.model,
+        _number(row.images),
+        tokens,
+        text,
+        _number(row.output_tokens.expected),
+        *dollars,
+        batch,
+        _hours(row),
+    ]
+
+
+def _hours(row: ModelEstimate) -> str:
+    """Expected, and up to high where that differs."""
+    if row.hours is None:
+        return ""
+    expected, high = (f"{hours:,.1f}" if hours >= 0.1 else "<0.1" for hours in (row.hours.expected, row.hours.high))
+    return expected if expected == high else f"{expected} to {high}"
 
 
 def _clipped(name: str, width: int) -> str:

@@ -32,7 +32,7 @@ def test_one_model_as_json(photos: Path) -> None:
     [row] = json.loads(ended.out)["models"]
     assert (row["model"], row["images"], row["image_tokens"]) == ("gpt-4o", 4, 4 * 1105)
     assert row["output_tokens"]["high"] == 400
-    assert row["hours"] == pytest.approx(4 / 60 / 60)
+    assert row["hours"]["expected"] == pytest.approx(4 / 60 / 60)
 
 
 def test_economy_says_what_it_saves_beforehand(photos: Path) -> None:

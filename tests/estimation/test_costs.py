@@ -158,18 +158,22 @@ def test_lengths_of_answers_are_learned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "hours"),
+    ("limits", "minutes"),
     [
         (LimitOptions(), None),
-        (LimitOptions(rpm=100), 600 / 100 / 60),
-        (LimitOptions(tpm=10_000), 600 * (765 + 17 + 300) / 10_000 / 60),
-        (LimitOptions(rpm=1, tpm=10_000), 600 / 60),
+        (LimitOptions(rpm=100), (6, 6, 6)),
+        (LimitOptions(tpm=10_000), [600 * (765 + 17 + answer) / 10_000 for answer in (27, 45, 300)]),
+        (LimitOptions(rpm=10, tpm=10_000), (60, 60, 600 * (765 + 17 + 300) / 10_000)),
     ],
 )
-def test_hours_at_the_limits(limits: LimitOptions, hours: float | None) -> None:
+def test_hours_at_the_limits(limits: LimitOptions, minutes: Sequence[float] | None) -> None:
     row = estimated(survey_of({(1024, 1024): 600}), limits=limits)
     assert row.text_tokens == 600 * 17
-    assert row.hours == (None if hours is None else pytest.approx(hours))
+    if minutes is None:
+        assert row.hours is None
+    else:
+        assert row.hours is not None
+        assert [60 * h for h in (row.hours.low, row.hours.expected, row.hours.high)] == pytest.approx(minutes)
 
 
 def test_what_is_unknown_is_never_zero() -> None:
@@ -209,7 +213,9 @@ def test_rows_of_another_request_are_noted() -> None:
 
 def test_nothing_left_costs_nothing() -> None:
     row = estimated(survey_of({}), limits=LimitOptions(rpm=10))
-    assert (row.images, row.image_tokens, row.hours) == (0, 0, 0)
+    assert (row.images, row.image_tokens) == (0, 0)
+    assert row.hours is not None
+    assert row.hours.high == 0
     assert row.live_usd is not None
     assert row.live_usd.high == 0
 

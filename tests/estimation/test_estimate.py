@@ -139,7 +139,7 @@ def test_the_stable_form(photos: Path) -> None:
         "live_usd": {"low": "0.005700000", "expected": "0.006780000", "high": "0.022080000"},
         "batch_usd": {"low": "0.002850000", "expected": "0.003390000", "high": "0.011040000"},
         "price_source": known["price_source"],
-        "hours": 0.01 / 60,
+        "hours": {"low": 0.01 / 60, "expected": 0.01 / 60, "high": 0.01 / 60},
         "saved_tokens": 0,
         "saved_usd": "0.000000000",
         "original_bytes": document["bytes"],

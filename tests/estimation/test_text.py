@@ -55,7 +55,7 @@ def table(text: str) -> list[str]:
 
 
 def test_columns_are_aligned_and_headed() -> None:
-    head, first, second = table(rendered(row(), row(model="x", image_tokens=5, hours=3.25)))
+    head, first, second = table(rendered(row(), row(model="x", image_tokens=5, hours=Range(3.0, 3.25, 3.25))))
     assert head.split() == ["model", "image", "tokens", "text", "answers", "low", "expected", "high", "batch", "hours"]
     assert first.split() == ["openai:gpt-4o", "11,050", "180", "450", "0.0300", "0.0325", "1.50", "0.0162"]
     for name in ("image tokens", "text", "answers", "low", "expected", "high", "batch"):
@@ -79,7 +79,7 @@ def test_a_hundred_columns_are_enough(name: str) -> None:
         live_usd=Range(Decimal(1_234_567), Decimal(2_345_678), Decimal(3_456_789)),
         batch_usd=Range(Decimal(1), Decimal(1_234_567), Decimal(3)),
         margin_usd=Decimal(123_456),
-        hours=12_345.6,
+        hours=Range(1.0, 12_345.6, 23_456.7),
         saved_tokens=123_456_789_012,
         saved_usd=Decimal(123_456),
         sent_bytes=10**6,
@@ -88,6 +88,13 @@ def test_a_hundred_columns_are_enough(name: str) -> None:
     )
     for text in (rendered(large), rendered(large, row(), policy="economy", survey=survey_of(listed=10**9))):
         assert max(map(len, text.splitlines())) <= WIDTH == 100
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"), [((0.0, 0.01, 0.02), "<0.1"), ((1.0, 2.0, 2.01), "2.0"), ((1.0, 2.0, 4.5), "2.0 to 4.5")]
+)
+def test_hours_are_what_is_expected_and_at_most(hours: tuple[float, float, float], said: str) -> None:
+    assert table(rendered(row(hours=Range(*hours))))[1].endswith(f"  {said}")
 
 
 def test_images_have_a_column_only_where_models_differ_in_them() -> None:
