@@ -1,5 +1,6 @@
 """What an estimate asks of an output: the journal's rows count as those in parts do."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,13 @@ ROWS = [
 
 
 @pytest.fixture(params=["in parts", "in the journal"])
-def out(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    opened = store(tmp_path / "out")
-    opened.append(ROWS)
+def out(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with store(tmp_path / "out") as opened:
+        opened.append(ROWS)
+        if request.param == "in the journal":
+            yield str(tmp_path / "out")
     if request.param == "in parts":
-        opened.close()
-    else:
-        request.addfinalizer(opened.close)
-    return str(tmp_path / "out")
+        yield str(tmp_path / "out")
 
 
 def test_rows_by_request(out: str) -> None:
