@@ -14,6 +14,7 @@ from pipeline.engine.live import catalogue_name
 from pipeline.estimation.costs import History, estimate_model
 from pipeline.estimation.output import Output
 from pipeline.estimation.result import Estimate, ModelEstimate, Range
+from pipeline.estimation.sizes import Sizes
 from pipeline.estimation.survey import HeaderReader, Survey, survey_listing
 from pipeline.job import Job
 from pipeline.models import Model, best_dimensions, find_model
@@ -56,19 +57,19 @@ def estimate(
     source = open_source(job.source)
     look = HeaderReader(source, job.image, job.source.max_bytes).look
     surveys = survey_listing(source, look, groups, random.Random(0), sample, job.run.limit, observer)
-    survey_of = dict(zip(groups, surveys, strict=True))
+    measured = {is_done: (survey, Sizes.of(survey)) for is_done, survey in zip(groups, surveys, strict=True)}
     answers = [output.answers(each.request_hash) for each in jobs]
     today = utc(SystemClock().time()).date()
     alone = len(jobs) == 1  # among several, advice about one would be noise
     rows = []
     for each, model, is_done, own in zip(jobs, known, finished, answers, strict=True):
-        options, survey = each.model, survey_of[is_done]
+        options, (survey, sizes) = each.model, measured[is_done]
         history = History(
             own or _of_the_like(model, known, answers), output.other_rows(each.request_hash) if alone else 0
         )
         with_economy = alone and options.image_policy == "optimal"
         rows.append(
-            estimate_model(options.name, model, options, job.limits, survey, history, today, with_economy=with_economy)
+            estimate_model(options.name, model, options, job.limits, survey, sizes, history, today, with_economy)
         )
     widest = max(surveys, key=lambda survey: survey.left)
     return Estimate(widest, job.model.image_policy, job.model.detail, tuple(rows))

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,15 +9,14 @@ from decimal import Decimal
 
 from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.estimation.result import ModelEstimate, Range
+from pipeline.estimation.sizes import Sent, Sizes, is_countable, sent_under
 from pipeline.estimation.survey import Survey
 from pipeline.items import Usage
-from pipeline.models import Model, Price, best_dimensions, find_price, image_tokens_array, prompt_tokens
+from pipeline.models import Model, Price, find_price, prompt_tokens
 
 CONFIDENCE_95 = 1.96
 CHARACTERS_PER_TOKEN = 4
 """Of English, for models whose vocabulary is not known here."""
-BYTES_PER_PIXEL = 0.13
-"""Of a photograph as JPEG at quality 85: 97 KiB at 1024x768."""
 NANODOLLAR = Decimal("1e-9")
 # What a prompt asks for -> tokens of a usual answer; the first that matches counts.
 ANSWER_TOKENS = (
@@ -61,20 +59,22 @@ def estimate_model(
     options: ModelOptions,
     limits: LimitOptions,
     survey: Survey,
+    sizes: Sizes,
     history: History,
     today: date,
     with_economy: bool = False,
 ) -> ModelEstimate:
-    """Price the images of `survey`. `with_economy`: also count what the policy economy would take."""
+    """Price the images of `survey`, whose `sizes` these are. `with_economy`: also count what economy would take."""
     if model.provider == "builtin":
         return _free(name, survey)
     images, scale = survey.images, survey.scale
-    sent = _Sent.of(model, options, options.image_policy, survey)
-    economy = _Sent.of(model, options, "economy", survey).tokens if with_economy else None
+    detail, shrink = options.detail, options.max_shrink
+    sent = sent_under(options.image_policy, sizes, model, detail, shrink)
+    economy = sent_under("economy", sizes, model, detail, shrink).tokens if with_economy else None
     text, exact = _text_tokens(model, options)
     answers = _answers(model, options, history.answers)
     live, batch = find_price(model, today), find_price(model, today, mode="batch")
-    original = _Sent.of(model, options, "original", survey).tokens
+    original = sent_under("original", sizes, model, detail, shrink).tokens
     saved = None if original is None or sent.tokens is None else original - sent.tokens
     image_tokens = None if sent.tokens is None else round(sent.tokens * scale)
     return ModelEstimate(
@@ -102,42 +102,6 @@ def estimate_model(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """What is sent of the images probed, under one policy."""
-
-    by_tokens: Counter[int]
-    """Tokens of an image -> images; empty when the model's rule is unknown."""
-    tokens: int | None
-    bytes: float
-
-    @classmethod
-    def of(cls, model: Model, options: ModelOptions, policy: str, survey: Survey) -> "_Sent":
-        detail = options.detail
-        sizes = [
-            (width, height)
-            if policy == "original"
-            else best_dimensions(model, width, height, detail, policy, options.max_shrink)
-            for width, height, _ in survey.sizes
-        ]
-        sent_bytes = 0.0
-        for (kind, count), size in zip(survey.sizes.items(), sizes, strict=True):
-            is_kept = kind == (*size, True)
-            sent_bytes += survey.bytes[kind] if is_kept else size[0] * size[1] * count * BYTES_PER_PIXEL
-        by_tokens: Counter[int] = Counter()
-        if not _is_countable(model, detail):
-            return cls(by_tokens, None, sent_bytes)
-        widths, heights = [width for width, _ in sizes], [height for _, height in sizes]
-        tokens = image_tokens_array(model, widths, heights, detail).tolist()
-        for one, count in zip(tokens, survey.sizes.values(), strict=True):
-            by_tokens[one] += count
-        return cls(by_tokens, sum(one * count for one, count in by_tokens.items()), sent_bytes)
-
-
-def _is_countable(model: Model, detail: str) -> bool:
-    return model.image_tokens(1, 1, detail) is not None
-
-
 def _margin(values: Iterable[tuple[float, int]], survey: Survey) -> float:
     """Half the width of the 95 % interval of a total over all images left, from (value, images) of those looked at.
 
@@ -153,7 +117,7 @@ def _margin(values: Iterable[tuple[float, int]], survey: Survey) -> float:
     return CONFIDENCE_95 * left * math.sqrt(variance / looked_at * (left - looked_at) / (left - 1))
 
 
-def _margin_usd(price: Price | None, sent: _Sent, text: int, answers: Answers, survey: Survey) -> Decimal | None:
+def _margin_usd(price: Price | None, sent: Sent, text: int, answers: Answers, survey: Survey) -> Decimal | None:
     if price is None or sent.tokens is None:
         return None
     costs = [(float(_cost(price, tokens + text, answers.expected)), count) for tokens, count in sent.by_tokens.items()]
@@ -187,7 +151,7 @@ def _cost(price: Price, prompt: int, completion: int) -> Decimal:
     return cost
 
 
-def _range(price: Price | None, sent: _Sent, text: int, answers: Answers, scale: float) -> Range[Decimal] | None:
+def _range(price: Price | None, sent: Sent, text: int, answers: Answers, scale: float) -> Range[Decimal] | None:
     if price is None or sent.tokens is None:
         return None
 
@@ -243,7 +207,7 @@ def _notes(
         )
     if not exact_text:
         yield "its text tokens are approximate (~), because its vocabulary is not known here"
-    if not _is_countable(model, options.detail):
+    if not is_countable(model, options.detail):
         yield "how it counts image tokens is not known, so its cost is not either"
     elif price is None:
         yield "its price is not known"

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UserError
 from pipeline.models import image_rules, open_model_rules
-from pipeline.models.catalogue import Model, check_size, unknown_rule
+from pipeline.models.catalogue import MAX_SIDE_PX, Model, check_size, unknown_rule
+from pipeline.models.dimensions import LOW_DETAIL_PX
 
 Ints = NDArray[np.int64]
 
@@ -40,6 +41,26 @@ def array_tokens(model: Model, widths: ArrayLike, heights: ArrayLike, detail: st
         part = slice(start, start + CHUNK)
         tokens[part] = count(model.rule, width[part], height[part], detail)
     return tokens.reshape(shape)
+
+
+def array_fits(model: Model, widths: ArrayLike, heights: ArrayLike, detail: str) -> NDArray[np.bool_]:
+    """Which sizes the policy `optimal` leaves as they are; see `pipeline.models.fits_array`."""
+    detail = model.resolve_detail(detail)
+    width, height = np.asarray(widths, np.int64), np.asarray(heights, np.int64)
+    long, short = np.maximum(width, height), np.minimum(width, height)
+    match model.rule:
+        case image_rules.TileRule():
+            fits = (long <= 2048) & (short <= 768)
+        case image_rules.PatchRule() as rule:
+            limits = rule.limits(detail)
+            fits = _cells(width, 32) * _cells(height, 32) <= (limits.patches or image_rules.MAX_PATCHES)
+            fits &= long <= (limits.side_px or MAX_SIDE_PX)
+        case image_rules.ClaudeRule() as rule:
+            fits = _cells(width, 28) * _cells(height, 28) <= rule.max_tokens
+            fits &= 28 * _cells(long, 28) <= rule.max_side_px
+        case _:
+            fits = np.zeros(long.shape, np.bool_)
+    return fits & (long <= LOW_DETAIL_PX) if detail == "low" else fits
 
 
 def _cells(side: Ints, cell: int | Ints) -> Ints:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.estimation.costs import REASONING_TOKENS, History, estimate_model
 from pipeline.estimation.result import ModelEstimate
+from pipeline.estimation.sizes import Sizes
 from pipeline.estimation.survey import Survey
 from pipeline.items import Usage
 from pipeline.models import best_dimensions, find_model, find_price, image_tokens, prompt_tokens
@@ -49,6 +50,7 @@ def estimated(
         replace(ModelOptions(name=model), **options),  # type: ignore[arg-type]
         limits,
         survey,
+        Sizes.of(survey),
         History(answers),
         TODAY,
         with_economy=with_economy,
@@ -205,9 +207,9 @@ def test_a_model_that_will_not_answer_is_noted(model: str, note: str | None) -> 
 
 def test_rows_of_another_request_are_noted() -> None:
     model = find_model("gpt-4o")
-    row = estimate_model(
-        "gpt-4o", model, ModelOptions("gpt-4o"), LimitOptions(), survey_of({}), History((), 1234), TODAY
-    )
+    survey = survey_of({})
+    history = History((), 1234)
+    row = estimate_model("gpt-4o", model, ModelOptions("gpt-4o"), NO_LIMITS, survey, Sizes.of(survey), history, TODAY)
     assert any("1,234" in note and "--replace" in note for note in row.notes)
 
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.models import Model, image_tokens_array, list_models
-from pipeline.models.image_rules import UnknownRule
+from pipeline.models import Model, best_dimensions, fits_array, image_tokens_array, list_models
+from pipeline.models.image_rules import PatchRule, TileRule, UnknownRule
 
 MODELS = list({model.rule: model for model in list_models() if not isinstance(model.rule, UnknownRule)}.values())
 SIDES = st.one_of(st.integers(1, 65_535), st.integers(1, 4_500), st.sampled_from([384, 385, 512, 513, 768, 1152, 2048]))
@@ -17,6 +17,18 @@ def test_equal_to_the_scalar_for_every_size(model: Model, data: st.DataObject, s
     detail = data.draw(st.sampled_from(model.details))
     tokens = image_tokens_array(model, [w for w, _ in sizes], [h for _, h in sizes], detail)
     assert tokens.tolist() == [model.image_tokens(width, height, detail) for width, height in sizes]
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(list_models()), st.data(), st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=60))
+def test_what_fits_is_left_as_it_is(model: Model, data: st.DataObject, sizes: list[tuple[int, int]]) -> None:
+    detail = data.draw(st.sampled_from(model.details))
+    fits = fits_array(model, [w for w, _ in sizes], [h for _, h in sizes], detail)
+    for size, fit in zip(sizes, fits.tolist(), strict=True):
+        left = best_dimensions(model, *size, detail) == size
+        assert left or not fit
+        if isinstance(model.rule, TileRule | PatchRule) and detail != "low":
+            assert fit == left
 
 
 def test_every_model_has_its_twin_and_agrees_on_photographs() -> None:
