@@ -1,7 +1,7 @@
 """The sizes of a survey as arrays, and what a policy makes of them. Knows models and pixels, no price.
 
-Where many images have a size of their own, an estimate would take its time here: 0.3 us an image and model, against 3 to
-10 for asking `best_dimensions` about each.
+Where many images have a size of their own, an estimate would take its time here: 0.3 us an image and model, against 3
+to 10 for asking `best_dimensions` about each.
 """
 
 from dataclasses import dataclass
