@@ -11,7 +11,7 @@ from pipeline.api.endpoint import Endpoint, resolve_endpoint
 from pipeline.api.options import ModelOptions
 from pipeline.api.reading.replies import read_response
 from pipeline.clock import SystemClock, utc
-from pipeline.engine.live import catalogue_name
+from pipeline.api.endpoint import catalogue_name
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Failure
 from pipeline.job import Job

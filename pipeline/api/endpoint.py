@@ -40,6 +40,11 @@ def split_name(name: str) -> tuple[str, str]:
     return provider, model
 
 
+def catalogue_name(options: ModelOptions) -> str:
+    """The name under which the catalogue knows the model: behind an Azure deployment, the one that the user told us."""
+    return f"azure:{options.azure_model}" if options.azure_model else options.name
+
+
 def resolve_endpoint(options: ModelOptions, environ: Mapping[str, str]) -> Endpoint:
     """The endpoint for `options.name`, with its key from `environ`; UserError names what is missing or wrong."""
     provider, model = split_name(options.name)

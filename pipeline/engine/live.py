@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
-from pipeline.api.endpoint import split_name
+from pipeline.api.endpoint import catalogue_name, split_name
 from pipeline.api.options import ModelOptions
 from pipeline.clock import Clock, utc
 from pipeline.engine.byte_budget import ByteBudget
@@ -23,7 +23,7 @@ from pipeline.engine.preparer import Fit, Preparer
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
 from pipeline.engine.stages import Line, ask_images, list_images, prepare_images, record_images, take_records
-from pipeline.engine.stats import Ending, RunStats, Summary
+from pipeline.engine.stats import Ending, Observer, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
 from pipeline.images import ImageOptions
@@ -32,8 +32,6 @@ from pipeline.sources import Source, open_source
 from pipeline.store import Store, open_store, read_status
 
 OBSERVE_SECONDS = 0.25
-
-Observer = Callable[[RunStats], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +121,6 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools)
     finally:
         if records := take_records(line, context, len(line.done)):
             await on(pools.disk, store.append, records)
-
-
-def catalogue_name(options: ModelOptions) -> str:
-    """The name under which the catalogue knows the model: behind an Azure deployment, the one that the user told us."""
-    return f"azure:{options.azure_model}" if options.azure_model else options.name
 
 
 def row_context(plan: Plan, run_id: str, model: Model, provider: Provider) -> RowContext:

@@ -1,6 +1,7 @@
 """The counters of a run, and the summary they end as. Plain numbers: drawing them is somebody else's business."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Literal
@@ -75,6 +76,10 @@ class RunStats:
             self.cost_usd += record.cost_usd
         elif record.attempts and record.status != "failed":
             self.unpriced += 1
+
+
+Observer = Callable[[RunStats], None]
+"""Called now and then with the counters of a run going on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.bench_job [--large 60] [--small 5000] [--rounds 3]
 
 Prints images per second and ratios: 12-megapixel JPEGs beside (a) the same images only prepared in two threads and
-(b) naive Pillow in two threads; small pass-through JPEGs beside a bare aiohttp loop that posts the same bodies, but reads
-nothing, hashes nothing, encodes nothing and writes nothing.
+(b) naive Pillow in two threads; small pass-through JPEGs beside a bare aiohttp loop that posts the same bodies, but
+reads nothing, hashes nothing, encodes nothing and writes nothing.
 """
 
 import argparse
