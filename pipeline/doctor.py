@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from pipeline.api.client import Client
-from pipeline.api.endpoint import Endpoint, resolve_endpoint
+from pipeline.api.endpoint import Endpoint, catalogue_name, resolve_endpoint
 from pipeline.api.options import ModelOptions
 from pipeline.api.reading.replies import read_response
 from pipeline.clock import SystemClock, utc
-from pipeline.api.endpoint import catalogue_name
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Failure
 from pipeline.job import Job

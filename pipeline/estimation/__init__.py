@@ -8,9 +8,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from pipeline.api.endpoint import catalogue_name
 from pipeline.api.options import DEFAULT_MODEL
 from pipeline.clock import SystemClock, utc
-from pipeline.api.endpoint import catalogue_name
 from pipeline.estimation.costs import History, estimate_model
 from pipeline.estimation.output import Output
 from pipeline.estimation.result import Estimate, ModelEstimate, Range
