@@ -125,7 +125,7 @@ class Limiter:
                 self.tokens.take(used - admission.tokens, now)
 
     def _hear(self, kind: Kind, standing: Standing, admission: Admission, now: float) -> None:
-        if not standing.limit or not is_per_minute(standing, self._rules.refills):
+        if standing.limit is None or not is_per_minute(standing, self._rules.refills):
             return
         quota = self.requests if kind == "requests" else self.tokens
         charge = admission.request_charge if kind == "requests" else admission.token_charge
@@ -134,7 +134,7 @@ class Limiter:
             return
         if self._is_news(quota, standing.limit):
             log.info("The endpoint allows %g %s per minute, not %g.", standing.limit, kind, quota.per_minute)
-            quota.set_limit(standing.limit)
+            quota.set_limit(standing.limit, now)
         if charge:
             quota.hear(charge, standing, self._rules.refills)
 

@@ -35,15 +35,18 @@ class Quota:
         self.given = given
         """By the user; otherwise learned from headers."""
         self.windows = [Window(per_minute, seconds) for seconds in sorted(windows, reverse=True)]
+        self.per_minute = per_minute
+        self._rate = per_minute / MINUTE_SECONDS
         self._taken = 0
         self._next_at = now
         self._fence: Fence | None = None
-        self.set_limit(per_minute)
 
-    def set_limit(self, per_minute: float) -> None:
-        """Change the limit; what was taken stays taken."""
+    def set_limit(self, per_minute: float, now: float) -> None:
+        """Change the limit; what was taken stays taken, and is paid off at the new pace."""
+        debt = (self._next_at - now) * self._rate
         self.per_minute = per_minute
         self._rate = per_minute / MINUTE_SECONDS
+        self._next_at = now + debt / self._rate
         for window in self.windows:
             window.set_limit(per_minute)
 
@@ -113,8 +116,10 @@ def is_per_minute(standing: Standing, refills: bool) -> bool:
 
     A bucket that refills says by what it lacks and how long that takes over how long it refills as a whole.
     """
-    if not standing.limit or standing.reset_seconds is None or standing.remaining is None:
-        return bool(standing.limit)
+    if standing.limit is None or standing.limit < 1:
+        return False
+    if standing.reset_seconds is None or standing.remaining is None:
+        return True
     used = standing.limit - standing.remaining
     if not refills or used <= 0:
         return used >= 0 and standing.reset_seconds <= MINUTE_AT_MOST_SECONDS
