@@ -78,7 +78,7 @@ class Throttle:
 
     def pause(self, seconds: float) -> None:
         """The server asked for silence: hold every new request for `seconds`."""
-        self.limiter.pause(self._clock.monotonic() + seconds)
+        self.limiter.pause(seconds, self._clock.monotonic())
 
     async def sleep(self, seconds: float) -> None:
         """Wait before a retry, holding nothing. Raises ThrottleClosed when the run stops meanwhile."""

@@ -3,9 +3,8 @@
 import asyncio
 import math
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
@@ -18,7 +17,6 @@ from tests.helpers.clock import FakeClock
 
 USERS = 256
 LATENCY_SECONDS = 1.5
-KNOWN: Mapping[str, Any] = {"known": True}
 
 
 @dataclass
@@ -32,6 +30,8 @@ class Server:
     token_window: float = 60.0
     jitter_seconds: float = 0.0
     """Requests arrive up to so much later than they left."""
+    tells: bool = True
+    """Sends rate headers."""
     refused: int = 0
     answered_at: list[float] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ async def play(
                 await clock.sleep(rng.uniform(0, server.jitter_seconds))
                 now = clock.monotonic()
                 denied = server.limits.admit(now, tokens)
-                admission.rates = server.headers(now)
+                admission.rates = server.headers(now) if server.tells else None
                 if denied:
                     server.refused += 1
                     admission.verdict = "rate_limited"
@@ -147,3 +147,11 @@ async def test_a_quota_that_is_smaller_than_the_user_says() -> None:
     await play(server, LimitOptions(rpm=1200), 442, minutes=4)
     assert server.refused == 0
     assert used_after_first_minute(server, 442, 4) >= 0.98
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure"])
+async def test_a_server_that_only_says_when_to_come_back(provider: Literal["openai", "azure"]) -> None:
+    server = Server(provider, rpm=600, tells=False)
+    await play(server, LimitOptions(), 442, minutes=10)
+    assert server.refused <= 0.02 * len(server.answered_at)
+    assert used_after_first_minute(server, 442, 10) >= 0.98

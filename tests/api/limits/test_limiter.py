@@ -133,8 +133,8 @@ def test_no_headers_can_hold_a_request_for_long(
 
 def test_a_pause_holds_and_then_lets_them_go_one_by_one() -> None:
     limiter = Limiter(LimitOptions(concurrency=4), COMPATIBLE, 0.0)
-    limiter.pause(10.0)
-    limiter.pause(5.0)
+    limiter.pause(10.0, 0.0)
+    limiter.pause(5.0, 0.0)
     assert limiter.wait_seconds(1, 1.0) == 9
     limiter.admit(1, 10.0)
     assert limiter.wait_seconds(1, 10.0) == RAMP_SECONDS / 4
