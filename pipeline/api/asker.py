@@ -116,7 +116,7 @@ class Asker:
             self._health.failed(patient.key, now)
         elif failure.reason not in TRANSIENT_REASONS:
             self._health.worked()
-        outage = self._health.outage_seconds(now)
+        outage = self._health.outage(now)
         lasting = patient.fails(failure.reason, now, counts=outage is None)
         return decide(failure, patient.counted, lasting, outage, self._limits, self._rng)
 

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+from pipeline.api.health import Outage
 from pipeline.api.options import LimitOptions
 from pipeline.items import Failure
 
@@ -48,13 +49,13 @@ Decision = Wait | GiveUp | RenameMaxTokens | Stop
 
 
 def decide(
-    failure: Failure, attempt: int, lasting: float, outage: float | None, limits: LimitOptions, rng: random.Random
+    failure: Failure, attempt: int, lasting: float, outage: Outage | None, limits: LimitOptions, rng: random.Random
 ) -> Decision:
     """What follows `failure`.
 
     `attempt` is how many tries of the image count so far, this one included if it counts; `lasting` is for how many
-    seconds the image has been failing for this same reason; `outage` is for how many seconds the endpoint has given
-    nothing but faults to anybody, None when it is only this image's trouble.
+    seconds the image has been failing for this same reason; `outage` is that of the endpoint, None when it is only this
+    image's trouble.
     """
     hint = failure.retry_after or 0.0  # a server that answers "after 0 s" does not know either
     if message := _run_trouble(failure, lasting):
@@ -78,13 +79,15 @@ def decide(
 
 
 def _after_fault(
-    failure: Failure, attempt: int, outage: float | None, limits: LimitOptions, rng: random.Random
+    failure: Failure, attempt: int, outage: Outage | None, limits: LimitOptions, rng: random.Random
 ) -> Decision:
     hint = failure.retry_after or 0.0
     if outage is not None:
-        if outage >= limits.patience_seconds:
-            return Stop(f"The endpoint has answered with nothing but errors for {outage:.0f} s: {failure.message}")
-        return Wait(_after_hint(hint, rng) if hint else _as_long_again(outage, rng))
+        if outage.seconds < limits.patience_seconds:
+            return Wait(_after_hint(hint, rng) if hint else _as_long_again(outage.seconds, rng))
+        if not outage.certain:
+            return GiveUp()
+        return Stop(f"The endpoint has answered nothing but errors for {outage.seconds:.0f} s: {failure.message}")
     if attempt < limits.max_attempts:
         return Wait(_after_hint(hint, rng) if hint else _backoff(attempt, rng))
     return GiveUp()

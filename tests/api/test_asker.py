@@ -347,7 +347,7 @@ async def test_an_outage_costs_no_image_its_attempts(server: ScriptedServer) -> 
 async def test_an_outage_that_lasts_stops_the_run(server: ScriptedServer) -> None:
     server.answers.append(BROKEN)
     async with desk(server.address, max_attempts=2, patience_seconds=300) as d:
-        asking = [asyncio.create_task(d.ask(f"{number}.jpg")) for number in range(4)]
+        asking = [asyncio.create_task(d.ask(f"{number}.jpg")) for number in range(10)]
         with pytest.raises(RunError, match="nothing but errors for 3"):
             await asyncio.gather(*asking)
         assert 300 <= d.clock.elapsed <= 340

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.api.health import Outage
 from pipeline.api.options import LimitOptions
 from pipeline.api.retry import (
     BASE_SECONDS,
@@ -24,7 +25,7 @@ RENAME = "Unsupported parameter: 'max_tokens' is not supported with this model. 
 
 
 def after(
-    failure: Failure, attempt: int = 1, lasting: float = 0.0, seed: int = 0, outage: float | None = None
+    failure: Failure, attempt: int = 1, lasting: float = 0.0, seed: int = 0, outage: Outage | None = None
 ) -> Decision:
     return decide(failure, attempt, lasting, outage, LIMITS, random.Random(seed))
 
@@ -77,12 +78,18 @@ def test_a_rate_limit_concerns_everybody(reason: str, everybody: bool) -> None:
 @pytest.mark.parametrize("reason", ["timeout", "server_error"])
 def test_an_outage_is_waited_out_and_blames_no_image(reason: str) -> None:
     for seconds in (0.0, 20.0, 599.0):
-        decision = after(Failure(reason, "x"), attempt=99, outage=seconds)
+        decision = after(Failure(reason, "x"), attempt=99, outage=Outage(seconds, certain=True))
         assert isinstance(decision, Wait)
         assert 0.5 <= decision.seconds <= SILENT_CAP_SECONDS
-    decision = after(Failure(reason, "x"), attempt=99, outage=600.0)
+    decision = after(Failure(reason, "x"), attempt=99, outage=Outage(600.0, certain=True))
     assert isinstance(decision, Stop)
     assert "nothing but errors for 600 s" in decision.message
+
+
+def test_a_few_images_that_nothing_helps_end_as_rows() -> None:
+    failure = Failure("server_error", "x")
+    assert isinstance(after(failure, attempt=1, outage=Outage(599.0, certain=False)), Wait)
+    assert isinstance(after(failure, attempt=1, outage=Outage(600.0, certain=False)), GiveUp)
 
 
 def test_what_is_no_fault_of_the_image_uses_up_no_attempt() -> None:
