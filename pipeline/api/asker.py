@@ -4,11 +4,25 @@ import random
 from collections.abc import Callable
 
 from pipeline.api.client import Client
+from pipeline.api.health import Health
+from pipeline.api.limits.limiter import Admission, Verdict
+from pipeline.api.limits.rules import AdmissionCost
 from pipeline.api.options import LimitOptions
 from pipeline.api.payload import rename_max_tokens
+from pipeline.api.reading.headers import read_rate_headers
 from pipeline.api.reading.replies import read_response
-from pipeline.api.retry import UNCOUNTED_REASONS, GiveUp, RenameMaxTokens, Stop, Wait, decide
-from pipeline.api.throttle import Reservation, Throttle
+from pipeline.api.retry import (
+    FAULT_REASONS,
+    TRANSIENT_REASONS,
+    UNCOUNTED_REASONS,
+    Decision,
+    GiveUp,
+    RenameMaxTokens,
+    Stop,
+    Wait,
+    decide,
+)
+from pipeline.api.throttle import Throttle
 from pipeline.clock import Clock, utc
 from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Reply, Request
@@ -22,7 +36,7 @@ class Asker:
         client: Client,
         throttle: Throttle,
         limits: LimitOptions,
-        max_tokens: int,
+        cost: AdmissionCost,
         clock: Clock,
         rng: random.Random,
         on_retry: Callable[[Failure], None],
@@ -30,10 +44,11 @@ class Asker:
         self._client = client
         self._throttle = throttle
         self._limits = limits
-        self._max_tokens = max_tokens
+        self._cost = cost
         self._clock = clock
         self._rng = rng
         self._on_retry = on_retry
+        self._health = Health()
         self._rename = False
         """Whether the model has told us to rename max_tokens: one image pays for finding out, not each."""
 
@@ -44,25 +59,24 @@ class Asker:
         """
         clock = self._clock
         body = rename_max_tokens(request.body) if self._rename else request.body
+        patient = _Patience(request.image.key)
+        tokens = self._cost.of(request)
         sent_at: float | None = None
-        tries = counted = 0
-        reason, since = "", 0.0
+        tries = 0
         while True:
             queued = clock.monotonic()
-            async with self._throttle.reserve(self._cost(request), retry=tries > 0) as reservation:
+            async with self._throttle.reserve(tokens, retry=tries > 0) as admission:
                 sent = clock.monotonic()
                 sent_at = clock.time() if sent_at is None else sent_at
-                outcome = await self._try(body, reservation)
+                outcome = await self._try(body, admission)
                 received = clock.monotonic()
                 tries += 1
                 if isinstance(outcome, Reply):
+                    self._health.worked()
                     break
-                if outcome.reason != reason:
-                    reason, since = outcome.reason, received
-                counted += reason not in UNCOUNTED_REASONS
-                decision = decide(outcome, counted, received - since, self._limits, self._rng)
-                if isinstance(decision, Wait) and reason == "rate_limited":
-                    # Concerns everybody, and before this place is free: the next in line would run into it too.
+                decision = self._decide(outcome, patient, received)
+                if isinstance(decision, Wait) and decision.everybody:
+                    # Before this place is free: the next in line would run into it too.
                     self._throttle.pause(decision.seconds)
             match decision:
                 case Stop(message):
@@ -71,11 +85,11 @@ class Asker:
                     break
                 case RenameMaxTokens():
                     renamed = rename_max_tokens(body)
-                    if renamed == body:
+                    if body != request.body or renamed == body:
                         break  # it is not the name that is wrong
                     body, self._rename = renamed, True
             self._on_retry(outcome)
-            if isinstance(decision, Wait) and reason != "rate_limited":
+            if isinstance(decision, Wait) and not decision.everybody:
                 await self._throttle.sleep(decision.seconds)
         return Answer(
             outcome=outcome,
@@ -86,14 +100,50 @@ class Asker:
             finished_at=utc(clock.time()),
         )
 
-    async def _try(self, body: bytes, reservation: Reservation) -> Reply | Failure:
+    async def _try(self, body: bytes, admission: Admission) -> Reply | Failure:
         response = await self._client.post(body)
         if isinstance(response, Failure):
-            return response
-        outcome = read_response(response.status, response.headers, response.body)
-        reservation.used_tokens = outcome.usage.total_tokens
+            outcome: Reply | Failure = response
+        else:
+            outcome = read_response(response.status, response.headers, response.body)
+            admission.rates = read_rate_headers(response.headers)
+        admission.used_tokens = outcome.usage.total_tokens
+        admission.verdict = _verdict(outcome)
         return outcome
 
-    def _cost(self, request: Request) -> int:
-        """Tokens at admission: what both providers count, the prompt and the largest answer (rate limit guides)."""
-        return (request.predicted_prompt_tokens or 0) + self._max_tokens
+    def _decide(self, failure: Failure, patient: "_Patience", now: float) -> Decision:
+        if failure.reason in FAULT_REASONS:
+            self._health.failed(patient.key, now)
+        elif failure.reason not in TRANSIENT_REASONS:
+            self._health.worked()
+        outage = self._health.outage(now)
+        lasting = patient.fails(failure.reason, now, counts=outage is None)
+        return decide(failure, patient.counted, lasting, outage, self._limits, self._rng)
+
+
+class _Patience:
+    """How long and how often one image has failed."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.counted = 0
+        self._reason = ""
+        self._since = 0.0
+
+    def fails(self, reason: str, now: float, *, counts: bool) -> float:
+        """For how many seconds it has failed for this reason, up to now."""
+        if reason != self._reason:
+            self._reason, self._since = reason, now
+        self.counted += counts and reason not in UNCOUNTED_REASONS
+        return now - self._since
+
+
+def _verdict(outcome: Reply | Failure) -> Verdict | None:
+    """What an outcome says about the endpoint's state."""
+    if isinstance(outcome, Reply):
+        return "answered"
+    if outcome.reason == "rate_limited":
+        return "rate_limited"
+    if outcome.code == "slow_down":
+        return "slow_down"
+    return "troubled" if outcome.reason in TRANSIENT_REASONS else None

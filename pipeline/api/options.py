@@ -1,10 +1,13 @@
 """What a user may choose about the model and the limits. Knows nothing of the wire."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.errors import UserError
 
 DEFAULT_MODEL = "builtin:describe"
+# Of an endpoint that nobody has described; memory for bodies in flight is limited elsewhere.
+MOST_IN_FLIGHT = 256
 DEFAULT_PROMPT = "Describe this image in one or two plain sentences."
 
 
@@ -45,8 +48,15 @@ class LimitOptions:
     """Requests per minute that the account allows; None: unknown."""
     tpm: float | None = None
     """Tokens per minute that the account allows; None: unknown."""
-    concurrency: int = 32
-    """Requests in flight at once, at most."""
+    concurrency: int | None = None
+    """Requests in flight at once, at most; None: as many as the endpoint turns out to carry, up to MOST_IN_FLIGHT."""
+    request_windows: tuple[float, ...] | None = None
+    """Also keep the share of `rpm` in so many seconds; None: what the provider enforces (Azure: 10 and 1)."""
+    token_windows: tuple[float, ...] | None = None
+    """The same for `tpm`; None: the minute alone."""
+    token_counting: Literal["provider", "sum", "larger", "usage"] = "provider"
+    """What a request counts for when it is admitted: `sum` of prompt and max_tokens (Azure), the `larger` of both
+    (OpenAI), or the sum until the reply tells its `usage` (others)."""
     max_attempts: int = 6
     """Tries of one image, rate limits not counted: a 429 is the account's trouble, not the image's."""
     timeout_seconds: float = 120.0
@@ -59,6 +69,15 @@ class LimitOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UserError(f"{name} is {value}; give a number above 0.")
+        for name in ("request_windows", "token_windows"):
+            for seconds in getattr(self, name) or ():
+                if not 1 <= seconds <= 60:
+                    raise UserError(f"{name} has {seconds}; give seconds between 1 and 60.")
         for name in ("concurrency", "max_attempts"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}; give 1 or more.")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} is {value}; give 1 or more.")
+
+    @property
+    def most_in_flight(self) -> int:
+        return MOST_IN_FLIGHT if self.concurrency is None else self.concurrency

@@ -47,7 +47,12 @@ def build_template(options: ModelOptions, body_model: str | None, max_tokens_par
 
 
 def rename_max_tokens(body: bytes) -> bytes:
-    """The same body with `max_completion_tokens` instead of `max_tokens`, for a model that refuses the older name."""
+    """The same body with the other name of the limit, `max_completion_tokens` or `max_tokens`, for a model that refuses
+    the one it was given: reasoning models want the newer one, older API versions know the older one alone.
+    """
     # JSON escapes the quotes of a prompt, so nothing but the parameter reads like this; it stands near the end.
-    head, found, tail = body.rpartition(b'"max_tokens":')
-    return head + b'"max_completion_tokens":' + tail if found else body
+    old, new = b'"max_tokens":', b'"max_completion_tokens":'
+    if old not in body:
+        old, new = new, old
+    head, found, tail = body.rpartition(old)
+    return head + new + tail if found else body

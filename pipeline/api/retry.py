@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+from pipeline.api.health import Outage
 from pipeline.api.options import LimitOptions
 from pipeline.items import Failure
 
@@ -10,9 +11,12 @@ BASE_SECONDS = 0.5
 CAP_SECONDS = 60.0
 # An endpoint that says nothing about when to come back is asked at least so often.
 SILENT_CAP_SECONDS = 30.0
+# Azure: a deployment "created within the last 5 minutes" may not be there yet; a mistyped one should be told soon.
+NEW_DEPLOYMENT_SECONDS = 30.0
 # Trouble of the account or of the network, not of the image: uses up none of its attempts.
 UNCOUNTED_REASONS = frozenset({"rate_limited", "unreachable"})
-TRANSIENT_REASONS = frozenset({"timeout", "server_error"}) | UNCOUNTED_REASONS
+FAULT_REASONS = frozenset({"timeout", "server_error"})
+TRANSIENT_REASONS = FAULT_REASONS | UNCOUNTED_REASONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,8 @@ class Wait:
     """Ask again after `seconds`."""
 
     seconds: float
+    everybody: bool = False
+    """It concerns the account or the endpoint: nobody else need try before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class RenameMaxTokens:
-    """The model wants `max_completion_tokens`: correct the request and ask again at once."""
+    """The model wants the limit under its other name: correct the request and ask again at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +48,63 @@ class Stop:
 Decision = Wait | GiveUp | RenameMaxTokens | Stop
 
 
-def decide(failure: Failure, attempt: int, lasting: float, limits: LimitOptions, rng: random.Random) -> Decision:
+def decide(
+    failure: Failure, attempt: int, lasting: float, outage: Outage | None, limits: LimitOptions, rng: random.Random
+) -> Decision:
     """What follows `failure`.
 
-    `attempt` is how many tries of the image count so far, this one included unless its reason is in UNCOUNTED_REASONS;
-    `lasting` is for how many seconds the image has been failing for this same reason.
+    `attempt` is how many tries of the image count so far, this one included if it counts; `lasting` is for how many
+    seconds the image has been failing for this same reason; `outage` is that of the endpoint, None when it is only this
+    image's trouble.
     """
     hint = failure.retry_after or 0.0  # a server that answers "after 0 s" does not know either
-    match failure.reason:
-        case "quota_exhausted":
-            return Stop(f"The account's quota is used up; run again after topping up to continue: {failure.message}")
-        case "credentials_refused":
-            return Stop(f"The endpoint refused the credentials; check the key: {failure.message}")
-        case "not_found":
-            return Stop(f"The endpoint does not know the model or address: {failure.message}")
-        case "wrong_address":
-            return Stop(f"The endpoint's address is not right: {failure.message}")
+    if message := _run_trouble(failure, lasting):
+        return Stop(message)
     if failure.reason in TRANSIENT_REASONS and hint > limits.patience_seconds:
         return Stop(f"The endpoint asks to wait {hint / 60:.0f} minutes; run again then to continue: {failure.message}")
+    if failure.reason in FAULT_REASONS:
+        return _after_fault(failure, attempt, outage, limits, rng)
     match failure.reason:
+        case "not_found":
+            return Wait(NEW_DEPLOYMENT_SECONDS, everybody=True)
         case "unreachable" if lasting >= limits.patience_seconds:
             return Stop(f"The endpoint could not be reached for {lasting:.0f} s: {failure.message}")
-        case "unreachable" | "rate_limited":
+        case "rate_limited":
+            return Wait(_after_hint(hint, rng) if hint else _as_long_again(lasting, rng), everybody=True)
+        case "unreachable":
             return Wait(_after_hint(hint, rng) if hint else _as_long_again(lasting, rng))
-        case "timeout" | "server_error" if attempt < limits.max_attempts:
-            return Wait(_after_hint(hint, rng) if hint else _backoff(attempt, rng))
     if failure.http_status == 400 and "max_completion_tokens" in failure.message:
         return RenameMaxTokens()
     return GiveUp()
+
+
+def _after_fault(
+    failure: Failure, attempt: int, outage: Outage | None, limits: LimitOptions, rng: random.Random
+) -> Decision:
+    hint = failure.retry_after or 0.0
+    if outage is not None:
+        if outage.seconds < limits.patience_seconds:
+            return Wait(_after_hint(hint, rng) if hint else _as_long_again(outage.seconds, rng))
+        if not outage.certain:
+            return GiveUp()
+        return Stop(f"The endpoint has answered nothing but errors for {outage.seconds:.0f} s: {failure.message}")
+    if attempt < limits.max_attempts:
+        return Wait(_after_hint(hint, rng) if hint else _backoff(attempt, rng))
+    return GiveUp()
+
+
+def _run_trouble(failure: Failure, lasting: float) -> str | None:
+    """What no later try will mend, in one sentence."""
+    match failure.reason:
+        case "quota_exhausted":
+            return f"The account's quota is used up; run again after topping up to continue: {failure.message}"
+        case "credentials_refused":
+            return f"The endpoint refused the credentials; check the key: {failure.message}"
+        case "not_found" if failure.code != "deploymentnotfound" or lasting >= NEW_DEPLOYMENT_SECONDS:
+            return f"The endpoint does not know the model or address: {failure.message}"
+        case "wrong_address":
+            return f"The endpoint's address is not right: {failure.message}"
+    return None
 
 
 def _after_hint(hint: float, rng: random.Random) -> float:

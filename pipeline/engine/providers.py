@@ -10,6 +10,7 @@ from typing import Protocol
 from pipeline.api.asker import Asker
 from pipeline.api.client import Client
 from pipeline.api.endpoint import resolve_endpoint
+from pipeline.api.limits.rules import AdmissionCost, limit_rules
 from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.api.payload import build_template
 from pipeline.api.throttle import Throttle
@@ -64,11 +65,13 @@ async def open_provider(
         return
     endpoint = resolve_endpoint(options, environ)
     template = build_template(options, endpoint.body_model, model.max_tokens_parameter)
-    throttle = Throttle(limits, clock)
+    rules = limit_rules(endpoint.provider, limits)
+    throttle = Throttle(limits, rules, clock)
+    cost = AdmissionCost(rules.counting, options.max_tokens, len(options.prompt) + len(options.system))
     async with Client(endpoint, limits.timeout_seconds) as client:
-        asker = Asker(client, throttle, limits, options.max_tokens, clock, random.Random(), on_retry)
+        asker = Asker(client, throttle, limits, cost, clock, random.Random(), on_retry)
         yield ApiProvider(
-            endpoint.provider, endpoint.deployment, limits.concurrency, asker, throttle,
+            endpoint.provider, endpoint.deployment, limits.most_in_flight, asker, throttle,
             lambda prepared: template.render(prepared.format, prepared.data),
         )  # fmt: skip
 

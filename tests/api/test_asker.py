@@ -13,6 +13,7 @@ import pytest
 from pipeline.api.asker import Asker
 from pipeline.api.client import Client
 from pipeline.api.endpoint import Endpoint
+from pipeline.api.limits.rules import AdmissionCost, limit_rules
 from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.api.payload import build_template
 from pipeline.api.throttle import Throttle, ThrottleClosed
@@ -67,10 +68,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(address: str, **limits: Any) -> AsyncIterator[Desk]:
+async def desk(address: str, provider: str = "compatible", **limits: Any) -> AsyncIterator[Desk]:
     clock = FakeClock()
     options = LimitOptions(**limits)
-    throttle = Throttle(options, clock)
+    rules = limit_rules(provider, options)
+    throttle = Throttle(options, rules, clock)
     endpoint = Endpoint("openai", f"{address}/v1/chat/completions", "", {"Authorization": f"Bearer {KEY}"}, "gpt-4o")
     retries: list[str] = []
     async with Client(endpoint, options.timeout_seconds) as client:
@@ -78,7 +80,7 @@ async def desk(address: str, **limits: Any) -> AsyncIterator[Desk]:
             client,
             throttle,
             options,
-            MAX_TOKENS,
+            AdmissionCost(rules.counting, MAX_TOKENS, prompt_characters=20),
             clock,
             random.Random(1),
             lambda failure: retries.append(failure.reason),
@@ -208,7 +210,7 @@ async def test_no_place_is_held_while_an_image_waits_for_its_next_try(server: Sc
             "quota is used up",
         ),
         (
-            http(404, {"error": {"code": "DeploymentNotFound", "message": "It does not exist."}}),
+            http(404, {"error": {"code": "model_not_found", "message": "It does not exist."}}),
             "does not know the model",
         ),
         (http(308, Location="https://elsewhere.example/v1"), "redirect to https://elsewhere.example/v1"),
@@ -268,19 +270,19 @@ async def test_a_filtered_prompt_is_a_row_at_once(server: ScriptedServer) -> Non
 
 async def test_the_throttle_takes_the_prediction_and_settles_with_the_usage(server: ScriptedServer) -> None:
     async with desk(server.address, tpm=60_000) as d:
-        bucket = d.throttle.limiter.tokens
-        assert bucket is not None
-        full = bucket.level
-        under_way: list[float] = []
+        quota = d.throttle.limiter.tokens
+        assert quota is not None
+        minute = quota.windows[0]
+        under_way: list[int] = []
 
         async def look(writer: asyncio.StreamWriter) -> None:
-            under_way.append(bucket.level)
+            under_way.append(minute.held)
             writer.write(DONE)
 
         server.answers.append(look)
         await d.ask()
-        assert under_way == [full - 1130 - MAX_TOKENS]
-        assert bucket.level == full - 1110
+        assert under_way == [1130 + MAX_TOKENS]
+        assert minute.held == 1110
 
 
 @pytest.mark.parametrize("fault", [BROKEN, rate_limited(retry_after="100")], ids=["sleeping", "in the line"])
@@ -311,3 +313,59 @@ async def test_cancelling_gives_the_place_back(server: ScriptedServer) -> None:
         with pytest.raises(asyncio.CancelledError):
             await asking
         assert d.throttle.limiter.in_flight == 0
+
+
+NO_DEPLOYMENT = http(404, {"error": {"code": "DeploymentNotFound", "message": "It does not exist."}})
+
+
+async def test_a_deployment_that_is_not_there_yet_gets_a_second_chance(server: ScriptedServer) -> None:
+    server.answers.extend([NO_DEPLOYMENT, DONE])
+    async with desk(server.address) as d:
+        answer = await d.ask()
+        assert d.clock.elapsed >= 30
+    assert isinstance(answer.outcome, Reply)
+
+
+async def test_a_deployment_that_never_comes_stops_the_run(server: ScriptedServer) -> None:
+    server.answers.append(NO_DEPLOYMENT)
+    async with desk(server.address) as d:
+        with pytest.raises(RunError, match="does not know the model"):
+            await d.ask()
+    assert len(server.requests) == 2
+
+
+async def test_an_outage_costs_no_image_its_attempts(server: ScriptedServer) -> None:
+    async with desk(server.address, max_attempts=2) as d:
+        server.answers.append(BROKEN)
+        d.clock.call_later(200, lambda: server.answers.extend([DONE]) or server.answers.popleft())
+        answers = await asyncio.gather(*(d.ask(f"{number}.jpg") for number in range(5)))
+        assert 200 <= d.clock.elapsed <= 240
+    assert all(isinstance(answer.outcome, Reply) for answer in answers)
+    assert max(answer.attempts for answer in answers) > 2
+
+
+async def test_an_outage_that_lasts_stops_the_run(server: ScriptedServer) -> None:
+    server.answers.append(BROKEN)
+    async with desk(server.address, max_attempts=2, patience_seconds=300) as d:
+        asking = [asyncio.create_task(d.ask(f"{number}.jpg")) for number in range(10)]
+        with pytest.raises(RunError, match="nothing but errors for 3"):
+            await asyncio.gather(*asking)
+        assert 300 <= d.clock.elapsed <= 340
+        d.throttle.close()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def test_the_limits_of_the_headers_are_learned(server: ScriptedServer) -> None:
+    headers = {
+        "x_ratelimit_limit_requests": "60",
+        "x_ratelimit_remaining_requests": "59",
+        "x_ratelimit_reset_requests": "1s",
+    }
+    server.answers.append(http(200, COMPLETION, **headers))
+    async with desk(server.address, "openai") as d:
+        await d.ask()
+        begun = d.clock.elapsed
+        await asyncio.gather(*(d.ask(f"{number}.jpg") for number in range(11)))
+        assert d.clock.elapsed - begun == pytest.approx(10, abs=0.5)
+        assert d.throttle.limiter.requests is not None
+        assert d.throttle.limiter.requests.per_minute == 60

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from pipeline.api.reading.headers import RateHeaders, parse_duration, read_rate_headers, read_retry_after
+from pipeline.api.reading.headers import RateHeaders, Standing, parse_duration, read_rate_headers, read_retry_after
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,17 @@ def test_rate_headers_of_openai() -> None:
             "x-ratelimit-reset-tokens": "6m0s",
         }
     )
-    assert read_rate_headers(headers) == RateHeaders(60, 150_000, 59, 149_984, 1, 360)
+    assert read_rate_headers(headers) == RateHeaders(Standing(60, 59, 1), Standing(150_000, 149_984, 360))
 
 
 def test_rate_headers_of_azure_say_minus_one_for_unknown() -> None:
     headers = {"x-ratelimit-remaining-tokens": "-1", "x-ratelimit-reset-tokens": "12", "x-ratelimit-limit-tokens": ""}
-    assert read_rate_headers(headers) == RateHeaders(reset_tokens_seconds=12)
+    assert read_rate_headers(headers) == RateHeaders(tokens=Standing(reset_seconds=12))
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-ratelimit-limit-requests": "-1", "x-ratelimit-reset-requests": "soon"}])
+def test_headers_that_say_nothing_are_none(headers: dict[str, str]) -> None:
+    assert read_rate_headers(headers) is None
 
 
 @given(st.text(), st.text(), st.text(), st.text())

@@ -43,7 +43,10 @@ def test_renaming_touches_the_parameter_alone(prompt: str, system: str, model: s
     options = ModelOptions(prompt=prompt, system=system)
     renamed = rename_max_tokens(build_template(options, model, "max_tokens").render("png", image))
     assert json.loads(renamed) == naive(options, model, "max_completion_tokens", "image/png", image)
-    assert rename_max_tokens(renamed) == renamed
+    assert rename_max_tokens(rename_max_tokens(renamed)) == renamed
+    older = rename_max_tokens(build_template(options, model, "max_completion_tokens").render("png", image))
+    assert json.loads(older) == naive(options, model, "max_tokens", "image/png", image)
+    assert rename_max_tokens(b"{}") == b"{}"
 
 
 def test_one_template_serves_every_image() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.api.health import Outage
 from pipeline.api.options import LimitOptions
 from pipeline.api.retry import (
     BASE_SECONDS,
@@ -23,8 +24,10 @@ LIMITS = LimitOptions(max_attempts=6, patience_seconds=600)
 RENAME = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
 
 
-def after(failure: Failure, attempt: int = 1, lasting: float = 0.0, seed: int = 0) -> Decision:
-    return decide(failure, attempt, lasting, LIMITS, random.Random(seed))
+def after(
+    failure: Failure, attempt: int = 1, lasting: float = 0.0, seed: int = 0, outage: Outage | None = None
+) -> Decision:
+    return decide(failure, attempt, lasting, outage, LIMITS, random.Random(seed))
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,9 @@ def after(failure: Failure, attempt: int = 1, lasting: float = 0.0, seed: int = 
         (Failure("quota_exhausted", "x", retry_after=1), 1, 0, Stop),
         (Failure("credentials_refused", "x"), 1, 0, Stop),
         (Failure("not_found", "x"), 1, 0, Stop),
+        (Failure("not_found", "x", code="deploymentnotfound"), 1, 0, Wait),
+        (Failure("not_found", "x", code="deploymentnotfound"), 2, 30, Stop),
+        (Failure("not_found", "x", code="model_not_found"), 1, 0, Stop),
         (Failure("wrong_address", "x"), 1, 0, Stop),
         (Failure("rejected:400", "x"), 1, 0, GiveUp),
         (Failure("rejected:400", "x", retry_after=9999), 1, 0, GiveUp),
@@ -60,6 +66,30 @@ def after(failure: Failure, attempt: int = 1, lasting: float = 0.0, seed: int = 
 )
 def test_decisions(failure: Failure, attempt: int, lasting: float, decision: type) -> None:
     assert type(after(failure, attempt, lasting)) is decision
+
+
+@pytest.mark.parametrize(("reason", "everybody"), [("rate_limited", True), ("server_error", False), ("timeout", False)])
+def test_a_rate_limit_concerns_everybody(reason: str, everybody: bool) -> None:
+    decision = after(Failure(reason, "x"))
+    assert isinstance(decision, Wait)
+    assert decision.everybody is everybody
+
+
+@pytest.mark.parametrize("reason", ["timeout", "server_error"])
+def test_an_outage_is_waited_out_and_blames_no_image(reason: str) -> None:
+    for seconds in (0.0, 20.0, 599.0):
+        decision = after(Failure(reason, "x"), attempt=99, outage=Outage(seconds, certain=True))
+        assert isinstance(decision, Wait)
+        assert 0.5 <= decision.seconds <= SILENT_CAP_SECONDS
+    decision = after(Failure(reason, "x"), attempt=99, outage=Outage(600.0, certain=True))
+    assert isinstance(decision, Stop)
+    assert "nothing but errors for 600 s" in decision.message
+
+
+def test_a_few_images_that_nothing_helps_end_as_rows() -> None:
+    failure = Failure("server_error", "x")
+    assert isinstance(after(failure, attempt=1, outage=Outage(599.0, certain=False)), Wait)
+    assert isinstance(after(failure, attempt=1, outage=Outage(600.0, certain=False)), GiveUp)
 
 
 def test_what_is_no_fault_of_the_image_uses_up_no_attempt() -> None:
@@ -87,7 +117,7 @@ def test_a_stop_says_what_is_wrong_and_what_to_do(failure: Failure, lasting: flo
 @given(st.integers(1, 10_000), st.integers())
 def test_backoff_is_exponential_with_full_jitter(attempt: int, seed: int) -> None:
     limits = LimitOptions(max_attempts=100_000)
-    decision = decide(Failure("server_error", "x"), attempt, 0, limits, random.Random(seed))
+    decision = decide(Failure("server_error", "x"), attempt, 0, None, limits, random.Random(seed))
     assert isinstance(decision, Wait)
     assert 0 <= decision.seconds <= min(CAP_SECONDS, BASE_SECONDS * 2**attempt if attempt < 20 else CAP_SECONDS)
 

@@ -54,28 +54,29 @@ def _seconds_between(date: str, later: str) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How one limit stands; None where the header is absent or meaningless (Azure sends -1)."""
+
+    limit: float | None = None
+    remaining: float | None = None
+    reset_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RateHeaders:
-    """`x-ratelimit-*` of one response; None where absent or meaningless (Azure sends -1)."""
+    """`x-ratelimit-*` of one response; None for a limit it says nothing about."""
 
-    limit_requests: float | None = None
-    limit_tokens: float | None = None
-    remaining_requests: float | None = None
-    remaining_tokens: float | None = None
-    reset_requests_seconds: float | None = None
-    reset_tokens_seconds: float | None = None
+    requests: Standing | None = None
+    tokens: Standing | None = None
 
 
-def read_rate_headers(headers: Mapping[str, str]) -> RateHeaders:
-    """The rate limit headers as numbers."""
+def read_rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
+    """The rate limit headers as numbers; None when there are none."""
+    requests, tokens = _read_standing(headers, "requests"), _read_standing(headers, "tokens")
+    return RateHeaders(requests, tokens) if requests or tokens else None
 
-    def value(name: str) -> float | None:
-        return parse_duration(headers.get(f"x-ratelimit-{name}", ""))
 
-    return RateHeaders(
-        value("limit-requests"),
-        value("limit-tokens"),
-        value("remaining-requests"),
-        value("remaining-tokens"),
-        value("reset-requests"),
-        value("reset-tokens"),
-    )
+def _read_standing(headers: Mapping[str, str], kind: str) -> Standing | None:
+    texts = [headers.get(f"x-ratelimit-{name}-{kind}") for name in ("limit", "remaining", "reset")]
+    limit, remaining, reset = (None if text is None else parse_duration(text) for text in texts)
+    return None if limit is remaining is reset is None else Standing(limit, remaining, reset)

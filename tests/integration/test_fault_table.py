@@ -1,0 +1,119 @@
+"""Every fault that the emulator knows, and what becomes of an image that meets it: once, and as long as it is asked.
+
+An outcome is `answered N` (in the Nth attempt), `filtered`, the reason of a row, or `stop: ` and words of the sentence
+that ends the run. None: it would go on for ever.
+"""
+
+import random
+
+import pytest
+
+from pipeline.api.asker import Asker
+from pipeline.api.client import Client
+from pipeline.api.endpoint import resolve_endpoint
+from pipeline.api.limits.rules import AdmissionCost, limit_rules
+from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.api.payload import build_template
+from pipeline.api.throttle import Throttle
+from pipeline.emulator.faults import FAULTS, Step
+from pipeline.emulator.options import EmulatorOptions
+from pipeline.errors import RunError
+from pipeline.items import Probe, Reply, Request, Sent, SourceImage
+from tests.helpers.clock import FakeClock
+from tests.helpers.pictures import encoded, photo
+from tests.helpers.servers import emulate
+
+pytestmark = pytest.mark.integration
+
+# Real seconds without any event after which virtual time goes on.
+IDLE_SECONDS = 0.02
+ENVIRON = {"AZURE_OPENAI_API_KEY": "emulator-key", "OPENAI_API_KEY": "emulator-key"}
+NO_ADDRESS = "stop: does not know the model or address"
+NO_CREDENTIALS = "stop: refused the credentials"
+NO_QUOTA = "stop: quota is used up"
+
+TABLE: dict[str, tuple[str, str | None]] = {
+    "content_filter": ("filtered", "filtered"),
+    "answer_filtered": ("filtered", "filtered"),
+    "refusal": ("answered 1", "answered 1"),  # the row says so: a refusal is a reply
+    "apology": ("answered 1", "answered 1"),
+    "invalid_image": ("rejected:invalid_image_format", "rejected:invalid_image_format"),
+    "rate_limit": ("answered 2", None),
+    "blind_rate_limit": ("answered 2", None),
+    "high_demand": ("answered 2", "server_error"),
+    "insufficient_quota": (NO_QUOTA, NO_QUOTA),
+    "credit_balance_exhausted": (NO_QUOTA, NO_QUOTA),
+    "organization_spend_limit_exceeded": (NO_QUOTA, NO_QUOTA),
+    "unauthorized": (NO_CREDENTIALS, NO_CREDENTIALS),
+    "forbidden": (NO_CREDENTIALS, NO_CREDENTIALS),
+    "model_not_found": (NO_ADDRESS, NO_ADDRESS),
+    "deployment_not_found": ("answered 2", NO_ADDRESS),
+    "context_length": ("rejected:context_length_exceeded", "rejected:context_length_exceeded"),
+    "string_too_long": ("rejected:string_above_max_length", "rejected:string_above_max_length"),
+    "image_url_timeout": ("answered 2", "server_error"),
+    "request_timeout": ("answered 2", "timeout"),
+    "too_large": ("rejected:too_large", "rejected:too_large"),
+    "server_error": ("answered 2", "server_error"),
+    "bad_gateway": ("answered 2", "server_error"),
+    "overloaded": ("answered 2", "server_error"),
+    "slow_down": ("answered 2", "server_error"),
+    "gateway_timeout": ("answered 2", "server_error"),
+    "site_overloaded": ("answered 2", "server_error"),
+    "cut": ("answered 2", "server_error"),
+    "cut_body": ("answered 2", "server_error"),
+    "hang": ("answered 2", "server_error"),  # cut after an hour of virtual time; a real one is a timeout
+    "slow_body": ("answered 1", "answered 1"),
+    "invalid_json": ("answered 2", "server_error"),
+    "html": ("answered 2", "server_error"),
+    "empty_choices": ("answered 2", "server_error"),
+    "empty_answer": ("answered 1", "answered 1"),
+    "missing_usage": ("answered 1", "answered 1"),
+}
+
+
+def test_the_table_is_complete() -> None:
+    assert TABLE.keys() == FAULTS.keys()
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure"])
+@pytest.mark.parametrize(("fault", "expected"), [(fault, once) for fault, (once, _) in TABLE.items()])
+async def test_a_fault_that_passes(provider: str, fault: str, expected: str) -> None:
+    assert await outcome_of(provider, Step(fault, requests=(1, 1))) == expected
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure"])
+@pytest.mark.parametrize(("fault", "expected"), [(fault, always) for fault, (_, always) in TABLE.items() if always])
+async def test_a_fault_that_lasts(provider: str, fault: str, expected: str) -> None:
+    assert await outcome_of(provider, Step(fault)) == expected
+
+
+async def outcome_of(provider: str, step: Step) -> str:
+    clock, limits = FakeClock(), LimitOptions(max_attempts=3)
+    rules = limit_rules(provider, limits)
+    async with emulate(EmulatorOptions(provider="both", scenario=(step,)), clock) as running:
+        base = running.endpoint if provider == "azure" else running.base_url
+        endpoint = resolve_endpoint(ModelOptions(name=f"{provider}:gpt-4o", base_url=base), ENVIRON)
+        throttle = Throttle(limits, rules, clock)
+        async with Client(endpoint, limits.timeout_seconds) as client:
+            cost = AdmissionCost(rules.counting, 300, 50)
+            asker = Asker(client, throttle, limits, cost, clock, random.Random(1), lambda failure: None)
+            with clock.autojump(IDLE_SECONDS):
+                try:
+                    answer = await asker.ask(request(endpoint.body_model))
+                except RunError as error:
+                    found = [words for words in (NO_ADDRESS, NO_CREDENTIALS, NO_QUOTA) if words[6:] in str(error)]
+                    return found[0] if found else str(error)
+    assert throttle.limiter.in_flight == 0
+    outcome = answer.outcome
+    if isinstance(outcome, Reply):
+        return f"answered {answer.attempts}"
+    return "filtered" if outcome.status == "filtered" else outcome.reason
+
+
+def request(body_model: str | None) -> Request:
+    data = encoded(photo())
+    body = build_template(ModelOptions(), body_model, "max_tokens").render("jpeg", data)
+    sent = Sent("jpeg", 64, 48, len(data))
+    return Request(
+        SourceImage("a.jpg", "file:///a.jpg", "1"), Probe("jpeg", 64, 48), "blake3:00", len(data), sent, body, 255, 270
+    )
