@@ -5,7 +5,7 @@ from collections import deque
 
 
 class ByteBudget:
-    """Bytes that may be in flight at once, from the moment an image is ready until its answer is recorded.
+    """Bytes that may be in flight at once, from the moment an image is ready until its answer is in.
 
     Counting items alone would let 64 images of 20 MB fill the memory. An item above the whole budget passes alone.
     """

@@ -32,6 +32,10 @@ from pipeline.sources import Source, open_source
 from pipeline.store import Store, open_store, read_status
 
 OBSERVE_SECONDS = 0.25
+# Prepared ahead: a moment's work for the askers, whatever their number; more is only memory.
+READY_IMAGES = 128
+# Two commits, so that nobody waits for the disk.
+DONE_IMAGES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,8 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools)
     plan, askers, preparers = run.plan, provider.concurrency, pools.image_workers
     line = Line(
         todo=Channel("todo", capacity=512, senders=1),
-        ready=Channel("ready", capacity=max(2 * askers, 64), senders=preparers),
-        done=Channel("done", capacity=max(4 * askers, 256), senders=preparers + askers),
+        ready=Channel("ready", capacity=READY_IMAGES, senders=preparers),
+        done=Channel("done", capacity=DONE_IMAGES, senders=preparers + askers),
         in_flight=ByteBudget(plan.run.max_bytes_in_flight),
         stats=run.stats,
         stop=run.stop,

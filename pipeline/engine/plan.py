@@ -16,8 +16,8 @@ class RunOptions:
 
     limit: int | None = None
     """Ask for at most so many images, then stop (exit 4)."""
-    max_bytes_in_flight: int = 256 * 1024 * 1024
-    """Request bodies in memory at once, from ready until recorded."""
+    max_bytes_in_flight: int = 128 * 1024 * 1024
+    """Request bodies in memory at once, from ready until answered."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 0:

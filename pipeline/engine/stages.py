@@ -8,7 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import Clock
@@ -21,7 +21,7 @@ from pipeline.engine.record import Asked, RowContext, Unprepared, to_record
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
-from pipeline.items import Record, Request, SourceImage
+from pipeline.items import Answer, Record, Request, SourceImage
 from pipeline.store import Store
 
 PAGE_IMAGES = 256
@@ -136,15 +136,18 @@ async def ask_images(line: Line, provider: Provider) -> None:
 
 async def _ask(line: Line, provider: Provider, request: Request) -> None:
     """Ends in an outcome; or, when the run stops before the request left, in nothing: it waits for the next run."""
+    answer: Answer | None = None
     try:
         if not line.stop.requested:
-            await line.done.put(Asked(request, await provider.ask(request)))
-            return
+            answer = await provider.ask(request)
     except ThrottleClosed:
         pass
     except RunError as error:
         line.stop.fail(error)
     line.in_flight.give_back(len(request.body))
+    if answer:
+        # Without its body: a row needs none, and rows wait for each other longer than requests do.
+        await line.done.put(Asked(replace(request, body=b""), answer))
 
 
 async def record_images(line: Line, store: Store, context: RowContext, disk: Executor, clock: Clock) -> None:
@@ -176,7 +179,7 @@ async def _something_to_do(done: Channel[Outcome], clock: Clock) -> bool:
 
 
 def take_records(line: Line, context: RowContext, at_most: int) -> list[Record]:
-    """Rows for what is done, and those still unwritten; counts the new ones and gives their bytes back."""
+    """Rows for what is done, and those still unwritten; counts the new ones."""
     records, line.unwritten = line.unwritten, []
     for outcome in line.done.get_nowait(at_most):
         record = to_record(outcome, context)
@@ -185,5 +188,4 @@ def take_records(line: Line, context: RowContext, at_most: int) -> list[Record]:
         if isinstance(outcome, Asked):
             line.stats.original_bytes += outcome.request.original_bytes
             line.stats.sent_bytes += outcome.request.sent.bytes
-            line.in_flight.give_back(len(outcome.request.body))
     return records
