@@ -26,7 +26,7 @@ _REQUEST = (
 _LIMITS = (
     click.option("--rpm", type=click.FloatRange(min=0, min_open=True), help="Requests per minute of the account."),
     click.option("--tpm", type=click.FloatRange(min=0, min_open=True), help="Tokens per minute of the account."),
-    click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at most; without it: adaptive, up to 256."),
+    click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at most; default: adaptive."),
 )
 
 
