@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
-from pipeline.models import Model, best_dimensions, find_model, find_price, image_tokens
+from pipeline.items import Usage
+from pipeline.models import Model, Price, best_dimensions, find_fee, find_model, find_price, image_tokens
 from pipeline.models.image_rules import ClaudeRule, PatchRule, TileRule, cells
 from pipeline.models.open_model_rules import QwenRule
 
+Service = Literal["ocr", "grounding", "video_query"]
 POLICIES = ("original", "optimal", "economy")
 
 
@@ -23,6 +25,17 @@ class Dimensions:
     tokens: int
     usd: Decimal | None
     """Of the image alone; None: the price is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestShape:
+    """What else a request holds beside an image, and which services it uses."""
+
+    images: int = 1
+    text_tokens: int = 0
+    answer_tokens: int = 0
+    services: tuple[Service, ...] = ()
+    """Azure enhancements; one fee each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +57,27 @@ class TokenReport:
     grid: str | None
     """How that is cut up before it is counted, where it is."""
     policies: tuple[Dimensions, ...]
+    request_usd: Decimal | None
+    """Of a whole request of the shape asked about; None: the price, or that of a service, is unknown."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values by field name; money is a string."""
         document = asdict(self)
         for part in (document, *document["policies"]):
             part["usd"] = None if part["usd"] is None else str(part["usd"])
+        document["request_usd"] = None if self.request_usd is None else str(self.request_usd)
         return document
 
 
 def explain_tokens(
-    name: str, width: int, height: int, detail: str, today: date, max_shrink: float = 0.25, budgets: Sequence[str] = ()
+    name: str,
+    width: int,
+    height: int,
+    detail: str,
+    today: date,
+    max_shrink: float = 0.25,
+    budgets: Sequence[str] = (),
+    shape: RequestShape = RequestShape(),
 ) -> TokenReport:
     """Count an image of `width` x `height` px at the model `name`; `budgets` are further policies to show.
 
@@ -87,7 +110,19 @@ def explain_tokens(
         seen_height=seen[1],
         grid=_grid(model, *seen, detail),
         policies=tuple(policies),
+        request_usd=_request_usd(price, tokens, shape, today),
     )
+
+
+def _request_usd(price: Price | None, image_tokens: int, shape: RequestShape, today: date) -> Decimal | None:
+    prompt = shape.images * image_tokens + shape.text_tokens
+    total = price.cost(Usage(prompt_tokens=prompt, completion_tokens=shape.answer_tokens)) if price else None
+    for name in shape.services:
+        fee = find_fee(name, today)
+        if fee is None or total is None:
+            return None
+        total += fee.usd
+    return total
 
 
 def _grid(model: Model, width: int, height: int, detail: str) -> str | None:
@@ -123,6 +158,8 @@ def render_tokens(report: TokenReport) -> str:
     for p in r.policies:
         size = f"{p.width}x{p.height}"
         lines.append(f"  {p.policy:<{width}}  {size:>11}  {p.tokens:>8,} tokens{_usd(p.usd)}")
+    if r.request_usd is not None and r.request_usd != r.usd:
+        lines.append(f"  the whole request costs ${r.request_usd.normalize():f}")
     return "\n".join(lines)
 
 

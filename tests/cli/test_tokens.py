@@ -83,3 +83,23 @@ def test_a_wrong_question_is_one_sentence(arguments: tuple[str, ...], said: str)
     assert said in ended.err
     assert ended.err.count("\n") == 1
     assert ended.err.startswith("nightcap: ")
+
+
+@pytest.mark.parametrize(
+    ("size", "detail", "images", "text", "services", "usd"),
+    [
+        ("512x512", "high", 1, 100, ("ocr", "grounding"), "0.00955"),
+        # 100 for the question, 100 + 700 to find the key frames, 100 beside the 20 frames.
+        ("1920x1080", "low", 20, 1000, ("video_query",), "0.03025"),
+    ],
+    ids=["image with enhancements", "video"],
+)
+def test_the_guides_requests_cost_what_the_guides_say(
+    size: str, detail: str, images: int, text: int, services: tuple[str, ...], usd: str
+) -> None:
+    chosen = [part for name in services for part in ("--service", name)]
+    ended = called(
+        *("tokens", size, "--detail", detail, "-m", "azure:gpt-4-vision-preview", "--images", str(images)),
+        *("--text-tokens", str(text), "--answer-tokens", "100", *chosen),
+    )
+    assert f"the whole request costs ${usd}" in ended.out
