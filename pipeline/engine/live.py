@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pipeline.api.endpoint import catalogue_name, split_name
 from pipeline.api.options import ModelOptions
 from pipeline.clock import Clock, utc
-from pipeline.engine.byte_budget import ByteBudget
-from pipeline.engine.channel import Channel
+from pipeline.engine.flow.byte_budget import ByteBudget
+from pipeline.engine.flow.channel import Channel
 from pipeline.engine.plan import Plan
 from pipeline.engine.pools import Pools, on, open_pools
-from pipeline.engine.preparer import Fit, Preparer
+from pipeline.engine.preparing.preparer import Fit, Preparer
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
 from pipeline.engine.stages import Line, ask_images, list_images, prepare_images, record_images, take_records

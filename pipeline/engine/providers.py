@@ -15,7 +15,7 @@ from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.api.payload import build_template
 from pipeline.api.throttle import Throttle
 from pipeline.clock import Clock, utc
-from pipeline.engine.preparer import failure_of
+from pipeline.engine.preparing.preparer import failure_of
 from pipeline.items import Answer, Failure, Prepared, Reply, Request
 from pipeline.models import Model
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import Clock
-from pipeline.engine.byte_budget import ByteBudget
-from pipeline.engine.channel import Channel
+from pipeline.engine.flow.byte_budget import ByteBudget
+from pipeline.engine.flow.channel import Channel
 from pipeline.engine.pools import on
-from pipeline.engine.preparer import Preparer
+from pipeline.engine.preparing.preparer import Preparer
 from pipeline.engine.providers import Provider
 from pipeline.engine.record import Asked, RowContext, Unprepared, to_record
 from pipeline.engine.stats import RunStats

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from pipeline.engine.byte_budget import ByteBudget
-from pipeline.engine.channel import Channel
+from pipeline.engine.flow.byte_budget import ByteBudget
+from pipeline.engine.flow.channel import Channel
 from pipeline.engine.record import RowContext
 from pipeline.engine.stages import Line
 from pipeline.engine.stats import RunStats

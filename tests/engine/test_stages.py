@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import SystemClock
 from pipeline.engine import stages
-from pipeline.engine.channel import Channel
+from pipeline.engine.flow.channel import Channel
 from pipeline.engine.record import Unprepared
 from pipeline.engine.stages import (
     HOP_BYTES,

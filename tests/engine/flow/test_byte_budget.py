@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine.byte_budget import ByteBudget
+from pipeline.engine.flow.byte_budget import ByteBudget
 
 
 async def test_waits_until_it_fits_in_order() -> None:

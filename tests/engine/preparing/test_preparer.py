@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.engine.preparer import Fit, Preparer
+from pipeline.engine.preparing.preparer import Fit, Preparer
 from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import ImageOptions

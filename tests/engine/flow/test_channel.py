@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine.channel import Channel
+from pipeline.engine.flow.channel import Channel
 
 
 async def test_ends_when_the_last_sender_leaves_and_it_is_empty() -> None:
