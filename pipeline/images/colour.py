@@ -21,7 +21,8 @@ def resizable(image: Image.Image) -> Image.Image:
     if mode in ("L", "RGB", "RGBA", "CMYK", "LAB"):
         return image
     if mode.startswith("I;16"):
-        return _scaled_to_8_bits(image, 0, 65535)  # `convert` would clip at 255: all white
+        words = image if mode == "I;16" else image.convert("I")  # Pillow computes with this machine's byte order alone
+        return _scaled_to_8_bits(words, 0, 65535)  # `convert` would clip at 255: all white
     if mode in ("I", "F"):
         # 32-bit integers and floats name no white point: stretch what is there.
         darkest, brightest = image.getextrema()

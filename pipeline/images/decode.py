@@ -43,6 +43,9 @@ _DECODERS: dict[str, _Decoder] = {
 UPRIGHT = frozenset({"tiff", "heic"})
 """Formats whose decoders turn the picture themselves."""
 
+_UNSUPPORTED = re.compile("unsupported|unknown pixel mode", re.IGNORECASE)
+"""What Pillow says of a variant that it does not know, whose data may be in good order."""
+
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what is wrong with an image stands in its row
 _PILLOW_WARNINGS: object = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
@@ -53,7 +56,7 @@ def open_image(data: bytes, max_pixels: int) -> tuple[Probe, Image.Image]:
     Raises ImageError: `unsupported_format`, `undecodable`, `truncated_file`, `bomb`.
     """
     header = probe(data)
-    _check_pixels(header, max_pixels)
+    check_pixels(header, max_pixels)
     decoder = _DECODERS.get(header.format) or _optional_decoder(header.format)
     _ignore_warnings()
     with image_errors(data, header.format):
@@ -63,7 +66,7 @@ def open_image(data: bytes, max_pixels: int) -> tuple[Probe, Image.Image]:
         width, height = height, width
     if (width, height) != (header.width, header.height):  # a GIF frame outside its screen, a cropped HEIC
         header = replace(header, width=width, height=height)
-        _check_pixels(header, max_pixels)
+        check_pixels(header, max_pixels)
     return header, image
 
 
@@ -75,12 +78,17 @@ def image_errors(data: bytes, kind: str) -> Iterator[None]:
     except (Image.DecompressionBombError, MemoryError) as error:
         raise ImageError("bomb", f"The {kind} image takes more memory than allowed to decode: {error}") from error
     except Exception as error:  # the codecs raise anything, from struct.error to AttributeError, over hostile bytes
+        if isinstance(error, ValueError) and "too large" in str(error):  # a PNG's compressed texts
+            raise ImageError("bomb", f"The {kind} image takes more memory than allowed to decode: {error}") from error
+        if _UNSUPPORTED.match(str(error)):
+            raise ImageError("unsupported_format", f"This kind of {kind} image cannot be read: {error}.") from error
         if "truncated" in str(error).lower() or not is_complete(kind, data):
             raise ImageError("truncated_file", f"The {kind} file is cut off; fetch it again.") from error
         raise ImageError("undecodable", f"The {kind} data are damaged: {error}.") from error
 
 
-def _check_pixels(header: Probe, max_pixels: int) -> None:
+def check_pixels(header: Probe, max_pixels: int) -> None:
+    """Raise ImageError `bomb` for an image that is not to be decoded."""
     if header.width * header.height > max_pixels:
         size = f"{header.width}x{header.height}"
         raise ImageError(

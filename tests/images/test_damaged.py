@@ -121,6 +121,26 @@ def test_a_decompression_bomb_is_not_decoded() -> None:
             decode_rgb(data)
 
 
+def test_a_bomb_is_told_before_a_models_rule_is_asked() -> None:
+    def refusing(width: int, height: int) -> tuple[int, int]:
+        raise AssertionError("asked about a bomb")
+
+    assert reason_of(png_of(3_000_000, 2_000_000), refusing) == "bomb"
+
+
+def test_texts_that_swell_are_a_bomb() -> None:
+    chunk = b"zTXtcomment\0\0" + zlib.compress(bytes(64 * 2**20))
+    swollen = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    data = WHOLE["png"]
+    assert reason_of(data[:33] + swollen + data[33:], half) == "bomb"
+
+
+def test_a_variant_that_cannot_be_read_is_not_called_damaged() -> None:
+    data = bytearray(WHOLE["bmp"])
+    struct.pack_into("<H", data, 28, 2)  # bits a pixel
+    assert reason_of(bytes(data)) == "unsupported_format"
+
+
 def test_the_limit_is_the_users() -> None:
     with pytest.raises(ImageError, match="64x48"):
         prepare(encoded(photo()), as_it_is, ImageOptions(max_pixels=64 * 48 - 1))
