@@ -7,7 +7,7 @@ Sizes are pixels as (width, height) as a person sees the picture, after EXIF rot
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
@@ -30,6 +30,12 @@ class SourceImage:
     """Length as listed, where the listing says it."""
     metadata: Mapping[str, str] | None = None
     """Further columns of a listing file."""
+    prompt: str | None = None
+    """This image's own, in place of the job's; `version` changes with it."""
+    address: str | None = field(default=None, repr=False)
+    """Where to read it when `uri` leaves out a secret, such as a signed URL. Never written anywhere."""
+    failure: "Failure | None" = None
+    """Why it will not be captioned, when the listing knows already: nothing is read, this is its row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,21 @@ from pipeline.api.options import ModelOptions
 
 @dataclass(frozen=True, slots=True)
 class BodyTemplate:
-    """A request body with a hole where the image's `data:` URL goes."""
+    """A request body with a hole where the image's URL goes, and one for the prompt of an image that has its own."""
 
-    prefix: bytes
+    head: bytes
+    prompt: bytes
+    """The job's, as JSON."""
+    middle: bytes
     suffix: bytes
 
-    def render(self, image_format: str, data: bytes) -> bytes:
+    def render(self, image_format: str, data: bytes, prompt: str | None = None) -> bytes:
         """The whole body. `image_format` is that of the bytes (`jpeg`, `png`, ...), never guessed from a file name."""
         mime = b"data:image/" + image_format.encode() + b";base64,"
-        return b"".join((self.prefix, mime, pybase64.b64encode(data), self.suffix))
+        return b"".join((self.head, self._text(prompt), self.middle, mime, pybase64.b64encode(data), self.suffix))
+
+    def _text(self, prompt: str | None) -> bytes:
+        return self.prompt if prompt is None else json.dumps(prompt).encode()
 
 
 def build_template(options: ModelOptions, body_model: str | None, max_tokens_parameter: str) -> BodyTemplate:
@@ -32,9 +38,9 @@ def build_template(options: ModelOptions, body_model: str | None, max_tokens_par
     The text comes before the image, so that requests share the longest possible prefix for the provider's prompt cache.
     `max_tokens` is always sent: some Azure deployments default to 16.
     """
-    hole = secrets.token_hex(16)
+    hole, text_hole = secrets.token_hex(16), secrets.token_hex(16)
     content: list[dict[str, object]] = [
-        {"type": "text", "text": options.prompt},
+        {"type": "text", "text": text_hole},
         {"type": "image_url", "image_url": {"url": hole, "detail": options.detail}},
     ]
     messages: list[dict[str, object]] = [{"role": "user", "content": content}]
@@ -42,8 +48,9 @@ def build_template(options: ModelOptions, body_model: str | None, max_tokens_par
         messages.insert(0, {"role": "system", "content": options.system})
     body: dict[str, object] = {} if body_model is None else {"model": body_model}
     body |= {"messages": messages, max_tokens_parameter: options.max_tokens}
-    prefix, suffix = json.dumps(body, separators=(",", ":")).split(hole)
-    return BodyTemplate(prefix.encode(), suffix.encode())
+    head, rest = json.dumps(body, separators=(",", ":")).split(f'"{text_hole}"')
+    middle, suffix = rest.split(hole)
+    return BodyTemplate(head.encode(), json.dumps(options.prompt).encode(), middle.encode(), suffix.encode())
 
 
 def rename_max_tokens(body: bytes) -> bytes:

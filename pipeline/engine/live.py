@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.api.endpoint import catalogue_name, split_name
 from pipeline.api.options import ModelOptions
+from pipeline.api.prompts import own_prompts
 from pipeline.clock import Clock, utc
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
@@ -116,7 +117,8 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools)
         with run.stop.abandonable():
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
-                start(list_images(line, run.source.list(), store, pools.lister, plan.run.limit), name="list")
+                listing = own_prompts(run.source.list(), plan.model.prompt)
+                start(list_images(line, listing, store, pools.lister, plan.run.limit), name="list")
                 for number in range(preparers):
                     start(prepare_images(line, preparer, pools.images), name=f"prepare-{number}")
                 for number in range(askers):
@@ -143,7 +145,7 @@ def build_preparer(plan: Plan, model: Model, source: Source, provider: Provider)
         _fit(options, model),
         provider.encode,
         functools.partial(model.image_tokens, detail=options.detail),
-        lambda tokens: prompt_tokens(model, options.system, options.prompt, (tokens,)),
+        lambda tokens, own: prompt_tokens(model, options.system, options.prompt if own is None else own, (tokens,)),
     )
 
 

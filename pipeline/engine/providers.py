@@ -32,8 +32,8 @@ class Provider(Protocol):
     @property
     def concurrency(self) -> int: ...
 
-    def encode(self, prepared: Prepared) -> bytes:
-        """The body for an image. Runs in a worker thread."""
+    def encode(self, prepared: Prepared, prompt: str | None) -> bytes:
+        """The body for an image, with its own prompt if it has one. Runs in a worker thread."""
         ...
 
     async def ask(self, request: Request) -> Answer:
@@ -72,7 +72,7 @@ async def open_provider(
         asker = Asker(client, throttle, limits, cost, clock, random.Random(), on_retry)
         yield ApiProvider(
             endpoint.provider, endpoint.deployment, limits.most_in_flight, asker, throttle,
-            lambda prepared: template.render(prepared.format, prepared.data),
+            lambda prepared, prompt: template.render(prepared.format, prepared.data, prompt),
         )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ class ApiProvider:
         concurrency: int,
         asker: Asker,
         throttle: Throttle,
-        encode: Callable[[Prepared], bytes],
+        encode: Callable[[Prepared, str | None], bytes],
     ) -> None:
         self.name = name
         self.deployment = deployment
@@ -95,8 +95,8 @@ class ApiProvider:
         self._throttle = throttle
         self._encode = encode
 
-    def encode(self, prepared: Prepared) -> bytes:
-        return self._encode(prepared)
+    def encode(self, prepared: Prepared, prompt: str | None) -> bytes:
+        return self._encode(prepared, prompt)
 
     async def ask(self, request: Request) -> Answer:
         return await self._asker.ask(request)
@@ -117,7 +117,7 @@ class BuiltinProvider:
         self._workers = workers
         self._clock = clock
 
-    def encode(self, prepared: Prepared) -> bytes:
+    def encode(self, prepared: Prepared, prompt: str | None) -> bytes:
         return prepared.data
 
     async def ask(self, request: Request) -> Answer:

@@ -46,9 +46,9 @@ def prompt_tokens(model: Model, system: str, prompt: str, image_tokens: Sequence
     return total
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _frame_tokens(model: Model, system: str, prompt: str) -> int | None:
-    """The part of a request that is the same for every image of a job."""
+    """The part of a request that is the same for every image with the same prompt."""
     total = REPLY_TOKENS - (1 if model.reasoning else 0)
     for role, content in (("system", system), ("user", prompt)):
         if role == "system" and not content:

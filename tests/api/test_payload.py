@@ -59,5 +59,11 @@ def test_one_template_serves_every_image() -> None:
 @pytest.mark.parametrize("system", ["", "You are terse."])
 def test_the_text_stands_before_the_image_so_that_requests_share_a_prefix(system: str) -> None:
     template = build_template(ModelOptions(prompt="Describe it.", system=system), "gpt-4o", "max_tokens")
-    assert b"Describe it." in template.prefix
-    assert b"Describe it." not in template.suffix
+    body = template.render("png", b"image")
+    assert body.index(b"Describe it.") < body.index(b"data:image/png")
+
+
+@given(PROMPTS, PROMPTS, st.binary(max_size=100))
+def test_an_image_with_its_own_prompt(prompt: str, own: str, image: bytes) -> None:
+    body = build_template(ModelOptions(prompt=prompt), "m", "max_tokens").render("png", image, own)
+    assert json.loads(body) == naive(ModelOptions(prompt=own), "m", "max_tokens", "image/png", image)

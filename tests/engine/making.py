@@ -100,7 +100,7 @@ class ScriptedProvider:
         self.asked: list[str] = []
         self._answer_to = answer_to
 
-    def encode(self, prepared: Prepared) -> bytes:
+    def encode(self, prepared: Prepared, prompt: str | None) -> bytes:
         return prepared.data
 
     async def ask(self, request: Request) -> Answer:

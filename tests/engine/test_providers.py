@@ -121,7 +121,7 @@ async def test_the_bundled_describer_is_loaded_and_free() -> None:
     pytest.importorskip("onnxruntime")
     async with opened(ModelOptions()) as provider:
         assert (provider.name, provider.deployment, provider.concurrency) == ("builtin", None, 1)
-        assert provider.encode(PREPARED) is PICTURE
+        assert provider.encode(PREPARED, None) is PICTURE
         answer = await provider.ask(request(body=PICTURE))
     assert isinstance(answer.outcome, Reply)
     assert answer.outcome.caption
@@ -131,7 +131,7 @@ async def test_an_endpoint_is_asked_over_http(emulator: Running) -> None:
     options = ModelOptions(name="openai:gpt-4o", base_url=emulator.base_url)
     async with opened(options, LimitOptions(concurrency=7)) as provider:
         assert (provider.name, provider.deployment, provider.concurrency) == ("openai", None, 7)
-        answer = await provider.ask(request(body=provider.encode(PREPARED)))
+        answer = await provider.ask(request(body=provider.encode(PREPARED, None)))
     assert isinstance(answer.outcome, Reply)
     assert "64x48 jpeg" in answer.outcome.caption
 
@@ -150,7 +150,7 @@ async def test_each_retry_is_told() -> None:
     async with emulate(faults) as shaky:
         options = ModelOptions(name="openai:gpt-4o", base_url=shaky.base_url)
         async with opened(options, on_retry=lambda failure: told.append(failure.reason)) as provider:
-            answer = await provider.ask(request(body=provider.encode(PREPARED)))
+            answer = await provider.ask(request(body=provider.encode(PREPARED, None)))
     assert told == ["server_error", "rate_limited"]
     assert answer.attempts == 3
 
@@ -159,7 +159,7 @@ async def test_after_a_stop_nothing_leaves(emulator: Running) -> None:
     async with opened(ModelOptions(name="openai:gpt-4o", base_url=emulator.base_url)) as provider:
         provider.stop()
         with pytest.raises(ThrottleClosed):
-            await provider.ask(request(body=provider.encode(PREPARED)))
+            await provider.ask(request(body=provider.encode(PREPARED, None)))
     assert emulator.stats.requests == 0
 
 

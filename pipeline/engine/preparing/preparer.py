@@ -22,9 +22,9 @@ class Preparer:
         source: Source,
         options: ImageOptions,
         fit: Fit,
-        encode: Callable[[Prepared], bytes],
+        encode: Callable[[Prepared, str | None], bytes],
         image_tokens: Callable[[int, int], int | None],
-        prompt_tokens: Callable[[int], int | None],
+        prompt_tokens: Callable[[int, str | None], int | None],
     ) -> None:
         self._source = source
         self._options = options
@@ -41,6 +41,8 @@ class Preparer:
         return [self._prepare(image) for image in images]
 
     def _prepare(self, image: SourceImage) -> Request | Unprepared:
+        if image.failure:
+            return Unprepared(image, image.failure)
         data: bytes | None = None
         try:
             data = self._source.read(image)
@@ -58,9 +60,9 @@ class Preparer:
             content_hash=prepared.content_hash,
             original_bytes=prepared.original_bytes,
             sent=Sent(prepared.format, prepared.width, prepared.height, len(prepared.data)),
-            body=self._encode(prepared),
+            body=self._encode(prepared, image.prompt),
             predicted_image_tokens=image_tokens,
-            predicted_prompt_tokens=None if image_tokens is None else self._prompt_tokens(image_tokens),
+            predicted_prompt_tokens=None if image_tokens is None else self._prompt_tokens(image_tokens, image.prompt),
         )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from pipeline.engine.preparing.preparer import Fit, Preparer
 from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import ImageOptions
-from pipeline.items import Prepared, Request, Sent
+from pipeline.items import Failure, Prepared, Request, Sent
 from tests.engine.making import MemorySource, image
 from tests.helpers.pictures import encoded, photo
 
@@ -23,7 +24,7 @@ def half(width: int, height: int) -> tuple[int, int]:
 def preparer(
     contents: dict[str, bytes | Exception],
     fit: Fit = half,
-    encode: Callable[[Prepared], bytes] = lambda prepared: b"<" + prepared.data + b">",
+    encode: Callable[[Prepared, str | None], bytes] = lambda prepared, prompt: b"<" + prepared.data + b">",
     image_tokens: int | None = 85,
 ) -> Preparer:
     return Preparer(
@@ -32,7 +33,7 @@ def preparer(
         fit,
         encode,
         lambda width, height: image_tokens,
-        lambda tokens: tokens + 15,
+        lambda tokens, own: tokens + (15 if own is None else len(own)),
     )
 
 
@@ -107,7 +108,7 @@ def test_trouble_while_it_is_made_ready_is_the_rows_reason(
 
 
 def test_trouble_of_the_encoder_is_the_rows_too() -> None:
-    def encode(prepared: Prepared) -> bytes:
+    def encode(prepared: Prepared, prompt: str | None) -> bytes:
         raise MemoryError
 
     [made] = preparer({"a": PICTURE}, encode=encode)([image("a")])
@@ -118,3 +119,17 @@ def test_trouble_of_the_encoder_is_the_rows_too() -> None:
 def test_trouble_of_the_whole_source_is_no_row() -> None:
     with pytest.raises(RunError, match="credentials"):
         preparer({"a": RunError("The store refused the credentials.")})([image("a")])
+
+
+def test_an_own_prompt_reaches_the_body_and_the_prediction() -> None:
+    own = replace(image("a"), prompt="What is it?")
+    [made] = preparer({"a": PICTURE}, encode=lambda prepared, prompt: (prompt or "").encode())([own])
+    assert isinstance(made, Request)
+    assert (made.body, made.predicted_prompt_tokens) == (b"What is it?", 85 + len("What is it?"))
+
+
+def test_what_the_listing_knows_to_fail_is_not_read() -> None:
+    failure = Failure("invalid_row", "No path.")
+    [made] = preparer({})([replace(image("a"), failure=failure)])
+    assert isinstance(made, Unprepared)
+    assert made.failure is failure
