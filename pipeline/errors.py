@@ -5,6 +5,7 @@
     │   ├── UnknownModel         2   the catalogue has no such model; carries near names
     │   └── MissingExtra         2   an optional dependency is not installed; carries the extra's name
     ├── RunError                 3   trouble of the whole run: credentials refused, quota exhausted, disk full
+    │   └── Unavailable          3   where images or rows lie does not answer for the moment; who can wait, does
     └── ImageError               -   trouble of one image; caught by the worker, becomes a row, never leaves the run
 
 A class exists only where a caller acts differently. Messages are one sentence that says what is wrong, where,
@@ -51,6 +52,10 @@ class RunError(NightcapError):
     exit_code = 3
     summary: object = None
     """The `Summary` of what was done before the trouble, once the run has ended."""
+
+
+class Unavailable(RunError):
+    """A store throttles us, is down or out of reach: the trouble may pass, and no image is to blame."""
 
 
 class ImageError(NightcapError):

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "pipeline"
 FLOORS = [
     {"items", "errors", "clock"},
+    {"objects"},
     {"sources", "images", "models", "store"},
     {"api", "builtin", "emulator"},
     {"engine"},
@@ -26,6 +27,7 @@ ROOMS_OF_LIBRARY = {
     "cykooz": {"images"},
     "pyarrow": {"store"},
     "sqlite3": {"store"},
+    "obstore": {"objects", "sources", "store"},
     "aiohttp": {"api", "emulator"},
     "onnxruntime": {"builtin"},
     "click": {"cli"},
