@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
@@ -16,7 +15,7 @@ from pipeline.items import Failure
 from pipeline.job import Job
 from pipeline.models import best_dimensions, find_model, find_price
 from pipeline.sources import SourceOptions, open_source
-from pipeline.store.folder import locate
+from pipeline.store import try_output
 
 ENDPOINT_SECONDS = 20.0
 
@@ -122,12 +121,4 @@ async def _endpoint(endpoint: Endpoint) -> str:
 def _output(out: str) -> str:
     if not out:
         raise UserError("No output folder was given (-o OUT).")
-    root, _ = locate(out)
-    folder = root.absolute()
-    try:
-        while not folder.exists():
-            folder = folder.parent
-        with tempfile.TemporaryFile(dir=folder):
-            return f"{root} can be written."
-    except OSError as error:
-        raise UserError(f"{root} cannot be written: {error.strerror}; give another -o OUT.") from None
+    return f"{try_output(out)} can be written."

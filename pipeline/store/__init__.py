@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.store.options import StoreOptions
 
 if TYPE_CHECKING:
-    from pipeline.store.dataset import Store, compact, open_store
+    from pipeline.store.dataset import Store, compact, open_store, try_output
     from pipeline.store.history import completion_tokens, finished_keys, request_counts
     from pipeline.store.schema import SCHEMA, records_to_batch
     from pipeline.store.status import ReasonCount, Status, iter_batches, read_status
@@ -31,6 +31,7 @@ __all__ = [
     "read_status",
     "records_to_batch",
     "request_counts",
+    "try_output",
 ]
 
 

@@ -16,9 +16,9 @@ from pipeline.clock import Clock
 from pipeline.errors import UserError
 from pipeline.items import Record, SourceImage
 from pipeline.store.finished import COLUMNS, REPEATED, FinishedKeys
-from pipeline.store.folder import Folder, explained, locate
+from pipeline.store.folders import open_folder
+from pipeline.store.folders.folder import JOB, RUNS, Folder, require
 from pipeline.store.journal import Journal
-from pipeline.store.lock import Lock
 from pipeline.store.options import StoreOptions
 from pipeline.store.parts import MANY, merge_parts, next_name, read_part, tidy, write_part
 from pipeline.store.schema import records_to_batch
@@ -33,16 +33,25 @@ def open_store(out: str, options: StoreOptions, clock: Clock, run_id: str, reque
     Raises UserError: OUT is not Nightcap's or may not be written, or another run is writing it. RunError: the disk is
     full, a part is damaged.
     """
-    root, single_file = locate(out)
-    _refuse_foreign(root, single_file)
-    with explained(root, denied=UserError):
-        return Store(Folder(root), options, clock, run_id, request_hash, single_file)
+    folder = open_folder(out)
+    with folder.explained(denied=UserError):
+        folder.refuse_foreign()
+        return Store(folder, options, clock, run_id, request_hash)
+
+
+def try_output(out: str) -> str:
+    """See whether a run could write OUT, leaving nothing behind; what to call it. Errors as `open_store`."""
+    folder = open_folder(out)
+    with folder.explained(denied=UserError):
+        folder.refuse_foreign()
+        folder.try_writing()
+    return str(folder)
 
 
 def compact(out: str, options: StoreOptions, clock: Clock, run_id: str) -> tuple[int, int]:
     """Merge the small parts of OUT, and finish what a dead run left behind: parts before and after."""
-    folder = Folder(locate(out)[0])
-    folder.require()
+    folder = open_folder(out)
+    require(folder)
     before = len(folder.part_names())
     with open_store(out, options, clock, run_id, request_hash="") as store:
         store.merge_small_parts()
@@ -63,24 +72,21 @@ class Store:
         clock: Clock,
         run_id: str,
         request_hash: str,
-        single_file: Path | None = None,
     ) -> None:
         self._folder = folder
         self._options = options
         self._clock = clock
         self._run_id = run_id
-        self._single_file = single_file
         self._waiting_since: float | None = None
         self._replaced = False
         self._closed = False
         folder.create()
         with ExitStack() as undo:
-            self._lock = Lock(folder.lock, clock)
+            self._lock = folder.lock(clock, run_id)
             undo.callback(self._lock.release)
             folder.discard_unfinished()
             self._journal = Journal(folder.journal, folder.step)
             undo.callback(self._journal.close)
-            folder.sync(folder.state)
             self._cut()
             self._finished = self._load(request_hash)
             self._journal.begin()
@@ -107,7 +113,7 @@ class Store:
         Without records it only does what time asks for: an idle run calls it every ten seconds, so that its lock stays
         alive and rows that waited for `flush_seconds` become a part.
         """
-        with explained(self._folder.root):
+        with self._folder.explained():
             if records:
                 self._journal.add(records_to_batch(records))
                 self._replaced = self._finished.add(records) or self._replaced
@@ -119,28 +125,28 @@ class Store:
 
     def write_run(self, summary: Mapping[str, Any]) -> None:
         """Keep the summary of this run."""
-        self._write_json(self._folder.runs / f"{self._run_id}.json", summary)
+        self._write_json(f"{RUNS}/{self._run_id}.json", summary)
 
     def write_job(self, job: Mapping[str, Any]) -> None:
         """Keep what was asked for."""
-        self._write_json(self._folder.state / "job.json", job)
+        self._write_json(JOB, job)
 
     def close(self) -> None:
         """Cut the last part, leave one row per key, merge where asked, and let the next run in."""
         if self._closed:
             return
         self._closed = True
-        with explained(self._folder.root), ExitStack() as always:
+        with self._folder.explained(), ExitStack() as always:
             always.callback(self._lock.release)
             always.callback(self._journal.close)
             self._cut()
             self._tidy()
-            if self._single_file:
-                merge_parts(self._folder, self._single_file)
+            if self._folder.merged:
+                merge_parts(self._folder, self._folder.merged)
 
     def merge_small_parts(self) -> None:
         """Merge all small parts, however few."""
-        with explained(self._folder.root):
+        with self._folder.explained():
             self._cut()
             self._tidy(many=2)
 
@@ -175,8 +181,7 @@ class Store:
     def _cut(self) -> None:
         """Move all rows of the journal into a part; the argument is in `journal`."""
         for name in self._journal.announced():
-            if (self._folder.root / name).exists():
-                self._folder.sync(self._folder.root)
+            if self._folder.settled(name):
                 self._journal.forget(name)
             else:
                 self._journal.withdraw(name)
@@ -191,25 +196,11 @@ class Store:
         tidy(self._folder, self._run_id, self._options.rows_per_part, replaced=self._replaced, many=many)
         self._replaced = False
 
-    def _write_json(self, path: Path, value: Mapping[str, Any]) -> None:
+    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, indent=2, default=str) + "\n"
 
         def write(aside: Path) -> None:
             aside.write_text(text, "utf-8")
 
-        with explained(self._folder.root):
-            self._folder.put(path, write)
-
-
-def _refuse_foreign(root: Path, single_file: Path | None) -> None:
-    """Never mix our files with somebody else's, and never write over a file that is not ours."""
-    if single_file and single_file.is_dir():
-        raise UserError(f"Output {single_file} is a folder; choose another name.")
-    if root.exists() and not root.is_dir():
-        raise UserError(f"Output {root} is a file; choose another name.")
-    if Folder(root).exists():
-        return
-    if single_file and single_file.exists():
-        raise UserError(f"Output {single_file} exists and was not written by Nightcap; choose another name.")
-    if root.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
-        raise UserError(f"Output {root} holds other files; choose a new or an empty folder.")
+        with self._folder.explained():
+            self._folder.put(name, write)

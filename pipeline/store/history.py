@@ -5,7 +5,7 @@ from collections import Counter
 import pyarrow.compute as pc
 
 from pipeline.store.finished import COLUMNS, FinishedKeys
-from pipeline.store.folder import Folder, locate
+from pipeline.store.folders import open_folder
 from pipeline.store.status import iter_batches
 
 ANSWERS = 10_000
@@ -18,7 +18,7 @@ def request_counts(out: str) -> Counter[str]:
     Other errors as `read_status`.
     """
     counts: Counter[str] = Counter()
-    if Folder(locate(out)[0]).exists():
+    if open_folder(out).exists():
         for batch in iter_batches(out, ("request_hash",)):
             for item in pc.value_counts(batch["request_hash"]).to_pylist():
                 counts[item["values"]] += item["counts"]

@@ -18,7 +18,7 @@ one process writes (the lock), so nothing else comes in between.
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from pipeline.errors import RunError
+from pipeline.store.folders.local import Step, sync
 from pipeline.store.schema import SCHEMA
 
 _TABLES = """
@@ -48,7 +49,7 @@ _ERRNO = {
 class Journal:
     """The journal of one output, open for writing, for one thread at a time. The disk's trouble is an OSError."""
 
-    def __init__(self, path: Path, step: Callable[[str, Path], None]) -> None:
+    def __init__(self, path: Path, step: Step) -> None:
         self._path = path
         self._step = step
         with _as_os_error(path), ExitStack() as undo:
@@ -58,6 +59,7 @@ class Journal:
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.executescript(_TABLES)
             undo.pop_all()
+        sync(path.parent, step)
         self._inode = path.stat().st_ino
         self.rows = self._count()
         """How many rows wait for a part."""

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import RunError, UserError
 from pipeline.store.finished import Mask, superseded
-from pipeline.store.folder import Folder
+from pipeline.store.folders.folder import Folder
 from pipeline.store.schema import SCHEMA, SCHEMA_VERSION, VERSION_KEY
 
 # Measured on 50,000 rows of an Azure run, 1,167 bytes each in memory: zstd at level 3 gives 231 bytes at 8 us a row,
@@ -46,7 +46,8 @@ _NAME = re.compile(r"part-(\d+)-.+\.parquet")
 
 def next_name(folder: Folder, run_id: str) -> str:
     sequences = [int(match[1]) for match in map(_NAME.fullmatch, folder.part_names()) if match]
-    return f"part-{max(sequences, default=0) + 1:08d}-{run_id}.parquet"
+    folder.last_sequence = max([folder.last_sequence, *sequences]) + 1
+    return f"part-{folder.last_sequence:08d}-{run_id}.parquet"
 
 
 def write_part(folder: Folder, name: str, table: pa.Table) -> None:
@@ -57,7 +58,7 @@ def write_part(folder: Folder, name: str, table: pa.Table) -> None:
     order = order.filter(last)
     # Sorted a row group at a time: a sorted copy of the whole would cost as much memory as the rows.
     groups = (table.take(order[start : start + _ROW_GROUP]) for start in range(0, len(order), _ROW_GROUP))
-    folder.put(folder.root / name, partial(_write, table.schema, groups))
+    folder.put(name, partial(_write, table.schema, groups))
 
 
 def _write(schema: pa.Schema, groups: Iterable[pa.Table], path: Path) -> None:
@@ -77,12 +78,9 @@ def read_part(
 
     FileNotFoundError when the part was merged into another meanwhile.
     """
-    path = folder.root / name
     start = 0
     try:
-        metadata = pq.read_metadata(path)
-        _check_version(path, metadata.metadata or {})
-        with pq.ParquetFile(path, metadata=metadata, read_dictionary=list(as_dictionary)) as file:
+        with _open(folder, name, as_dictionary) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns)
                 end = start + len(table)
@@ -91,10 +89,19 @@ def read_part(
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the disk's trouble, not the file's
-        raise RunError(f"{path} is damaged; restore it, or remove it to have its images asked again.") from error
+        raise RunError(
+            f"{folder}/{name} is damaged; restore it, or remove it to have its images asked again."
+        ) from error
 
 
-def _check_version(path: Path, metadata: Mapping[bytes, bytes]) -> None:
+def _open(folder: Folder, name: str, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+    source = folder.open(name)
+    metadata = pq.read_metadata(source)
+    _check_version(f"{folder}/{name}", metadata.metadata or {})
+    return pq.ParquetFile(source, metadata=metadata, read_dictionary=list(as_dictionary))
+
+
+def _check_version(path: str, metadata: Mapping[bytes, bytes]) -> None:
     version = metadata.get(VERSION_KEY)
     if version is None:
         raise UserError(f"{path} was not written by Nightcap; choose another output.")
@@ -119,7 +126,7 @@ def tidy(folder: Folder, run_id: str, rows_per_part: int, *, replaced: bool, man
         if any(map(len, tables)):
             write_part(folder, next_name(folder, run_id), pa.concat_tables(tables))
         for part in group:
-            folder.remove(folder.root / part.name)
+            folder.remove(part.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,7 @@ class _Part:
 
 
 def _survey(folder: Folder, name: str, drop: Mask | None) -> _Part:
-    with pq.ParquetFile(folder.root / name) as file:
+    with _open(folder, name) as file:
         if drop is None or not drop.any():
             return _Part(name, file.schema_arrow, file.metadata.num_rows, None)
         return _Part(name, file.schema_arrow, int((~drop).sum()), drop)
@@ -154,11 +161,11 @@ def _merges(parts: Sequence[_Part], rows_per_part: int, many: int) -> list[list[
     return [group for group in groups if len(group) > 1 or group[0].drop is not None]
 
 
-def merge_parts(folder: Folder, target: Path) -> None:
+def merge_parts(folder: Folder, target: str) -> None:
     """Write the rows of all parts into one file, a row group at a time; nothing when it holds these parts already."""
     names = folder.part_names()
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest().encode()  # a part never changes under its name
-    if target.exists() and (pq.read_schema(target).metadata or {}).get(_MERGED_KEY) == digest:
+    if folder.settled(target) and (pq.read_schema(folder.open(target)).metadata or {}).get(_MERGED_KEY) == digest:
         return
     schemas = [_survey(folder, name, None).schema for name in names]
     schema = pa.unify_schemas([SCHEMA, *schemas], promote_options="permissive")

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 
 from pipeline.errors import UserError
 from pipeline.store.finished import Hashes, hash_strings, superseded
-from pipeline.store.folder import Folder, explained, locate
+from pipeline.store.folders import open_folder
+from pipeline.store.folders.folder import Folder, require
 from pipeline.store.journal import read_journal
 from pipeline.store.parts import keys_of, read_part
 
@@ -83,8 +84,9 @@ def iter_batches(out: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def _folder(out: str) -> Folder:
-    folder = Folder(locate(out)[0])
-    folder.require()
+    folder = open_folder(out)
+    with folder.explained(denied=UserError):
+        require(folder)
     return folder
 
 
@@ -100,18 +102,18 @@ def _tables(folder: Folder, columns: Sequence[str]) -> Iterator[pa.Table]:
 
 
 def _status(folder: Folder, out: str) -> Status:
-    with explained(folder.root, denied=UserError):
+    with folder.explained(denied=UserError):
         while True:
             try:
                 return _count(folder, out)
             except FileNotFoundError:
-                folder.require()
+                require(folder)
 
 
 def _batches(folder: Folder, columns: list[str]) -> Iterator[pa.RecordBatch]:
     given: list[Hashes] = []
     seen: Hashes | None = None
-    with explained(folder.root, denied=UserError):
+    with folder.explained(denied=UserError):
         while True:
             try:
                 for table in _tables(folder, ["key", *(name for name in columns if name != "key")]):
@@ -121,7 +123,7 @@ def _batches(folder: Folder, columns: list[str]) -> Iterator[pa.RecordBatch]:
                     yield from (batch for batch in fresh.select(columns).to_batches() if len(batch))
                 return
             except FileNotFoundError:
-                folder.require()
+                require(folder)
                 seen = np.concatenate(given) if given else None
 
 
@@ -150,7 +152,7 @@ def _count(folder: Folder, out: str) -> Status:
         models=models,
         cost_usd=cost,
         unpriced=sums["unpriced"],
-        runs=tuple(json.loads(path.read_bytes()) for path in sorted(folder.runs.glob("*.json"))),
+        runs=tuple(map(json.loads, folder.read_all(folder.run_names()))),
         **{name: sums[name] for name in _TOKENS},
     )
 

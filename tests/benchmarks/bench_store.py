@@ -28,7 +28,7 @@ from pipeline.clock import SystemClock
 from pipeline.items import FilterResult, Record, SourceImage
 from pipeline.store import SCHEMA, StoreOptions, open_store, read_status, records_to_batch
 from pipeline.store.dataset import Store
-from pipeline.store.folder import Folder
+from pipeline.store.folders.local import LocalFolder
 from pipeline.store.parts import next_name, write_part
 
 REQUEST = "9f86d081884c7d659a2feaa0c55ad015"
@@ -142,7 +142,7 @@ def bench_append(folder: Path, records: list[Record]) -> None:
 
 def make_finished(folder: Path, count: int) -> None:
     """Parts as a run leaves them, in the columns that resume reads; the others are null."""
-    parts = Folder(folder)
+    parts = LocalFolder(folder)
     parts.create()
     for begin in range(0, count, PART):
         numbers = range(begin, min(begin + PART, count))

@@ -83,7 +83,7 @@ def test_an_output_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ended = called("doctor", "-o", tmp_path / "file" / "out", "--json")
     assert ended.code == 2
-    assert "cannot be written" in findings(ended)["output"][1]
+    assert "cannot be used" in findings(ended)["output"][1]
 
 
 @pytest.mark.integration

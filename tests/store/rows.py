@@ -13,7 +13,7 @@ from pipeline.clock import Timer
 from pipeline.errors import UserError
 from pipeline.items import Record, SourceImage
 from pipeline.store.dataset import Store
-from pipeline.store.folder import Folder, explained
+from pipeline.store.folders.local import LocalFolder
 from pipeline.store.options import StoreOptions
 
 REQUEST = "request-1"
@@ -69,8 +69,8 @@ def image(key: str, version: str = "v1") -> SourceImage:
 
 def store(root: Path, *, step: "Killer | None" = None, run_id: str = RUN, **options: Any) -> Store:
     """A store on `root`, with a hook that may kill it."""
-    folder = Folder(root) if step is None else Folder(root, step)
-    with explained(root, denied=UserError):
+    folder = LocalFolder(root) if step is None else LocalFolder(root, step)
+    with folder.explained(denied=UserError):
         return Store(folder, StoreOptions(**options), SetClock(), run_id, REQUEST)
 
 

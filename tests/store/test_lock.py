@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.store.lock import BEAT_SECONDS, STALE_SECONDS, Lock
+from pipeline.store.folders.lock import BEAT_SECONDS, STALE_SECONDS, Lock
 from tests.store.rows import SetClock
 
 
@@ -94,7 +94,7 @@ def test_the_heart_beats_no_more_often_than_needed(path: Path) -> None:
 def test_the_lock_of_a_killed_process_is_free(path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from pipeline.clock import SystemClock;"
-        "from pipeline.store.lock import Lock; lock = Lock(Path(sys.argv[1]), SystemClock());"
+        "from pipeline.store.folders.lock import Lock; lock = Lock(Path(sys.argv[1]), SystemClock());"
         "print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as holder:

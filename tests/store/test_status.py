@@ -15,7 +15,8 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.store import SCHEMA, ReasonCount, StoreOptions, compact, iter_batches, read_status, status
-from pipeline.store.folder import Folder
+from pipeline.store.folders.folder import Folder
+from pipeline.store.folders.local import LocalFolder
 from tests.store.rows import RUN, SetClock, abandon, row, store
 
 Action = Callable[[], object] | None
@@ -107,7 +108,7 @@ def test_batches_have_the_columns_that_were_asked_for(tmp_path: Path) -> None:
         assert whole.schema.equals(SCHEMA)
 
 
-class Busy(Folder):
+class Busy(LocalFolder):
     """An output whose run does something just before, or just after, a reader lists the parts."""
 
     def __init__(self, root: Path, *, before: Action = None, after: Action = None) -> None:
@@ -203,7 +204,7 @@ def test_reading_from_one_thread_while_another_writes(tmp_path: Path) -> None:
         try:
             for _ in range(8):
                 at_least = acknowledged
-                rows, keys = read_status(str(tmp_path)).rows, [key for key, _ in seen(Folder(tmp_path))]
+                rows, keys = read_status(str(tmp_path)).rows, [key for key, _ in seen(LocalFolder(tmp_path))]
                 assert at_least <= rows <= len(keys) == len(set(keys)) <= acknowledged + 2
         finally:
             stop.set()
