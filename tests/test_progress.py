@@ -5,7 +5,6 @@ import pytest
 
 from pipeline import progress
 from pipeline.engine.stats import RunStats
-from pipeline.items import Failure
 from pipeline.progress import describe, open_counter, open_progress
 
 
@@ -20,7 +19,7 @@ def stats_of(**changes: object) -> RunStats:
 
 def test_tokens_dollars_and_troubles_in_a_few_words() -> None:
     stats = stats_of()
-    stats.add_retry(Failure("rate_limited", "Slow down."))
+    stats.retries["rate_limited"] += 1
     assert describe(stats) == "1.2M tokens, $3.46, 2 without caption, 1 retried, 20 done before"
     assert describe(RunStats()) == ""
     assert "price unknown" in describe(stats_of(unpriced=3))

@@ -1,8 +1,8 @@
 """One image, asked until there is an answer or a decision: throttle, client, reply reading and retry rule together."""
 
 import random
-from collections.abc import Callable
 
+from pipeline.api.attempt import Attempt, OnAttempt
 from pipeline.api.client import Client
 from pipeline.api.health import Health
 from pipeline.api.limits.limiter import Admission, Verdict
@@ -39,7 +39,7 @@ class Asker:
         cost: AdmissionCost,
         clock: Clock,
         rng: random.Random,
-        on_retry: Callable[[Failure], None],
+        on_attempt: OnAttempt,
     ) -> None:
         self._client = client
         self._throttle = throttle
@@ -47,7 +47,7 @@ class Asker:
         self._cost = cost
         self._clock = clock
         self._rng = rng
-        self._on_retry = on_retry
+        self._on_attempt = on_attempt
         self._health = Health()
         self._rename = False
         """Whether the model has told us to rename max_tokens: one image pays for finding out, not each."""
@@ -71,24 +71,22 @@ class Asker:
                 outcome = await self._try(body, admission)
                 received = clock.monotonic()
                 tries += 1
-                if isinstance(outcome, Reply):
-                    self._health.worked()
-                    break
                 decision = self._decide(outcome, patient, received)
                 if isinstance(decision, Wait) and decision.everybody:
                     # Before this place is free: the next in line would run into it too.
                     self._throttle.pause(decision.seconds)
-            match decision:
-                case Stop(message):
-                    raise RunError(message)
-                case GiveUp():
-                    break
-                case RenameMaxTokens():
-                    renamed = rename_max_tokens(body)
-                    if body != request.body or renamed == body:
-                        break  # it is not the name that is wrong
+            if isinstance(decision, RenameMaxTokens):
+                renamed = rename_max_tokens(body)
+                if body != request.body or renamed == body:
+                    decision = GiveUp()  # it is not the name that is wrong
+                else:
                     body, self._rename = renamed, True
-            self._on_retry(outcome)
+            again = isinstance(decision, Wait | RenameMaxTokens)
+            self._on_attempt(Attempt(outcome, received - sent, sent - queued, len(body), again))
+            if isinstance(decision, Stop):
+                raise RunError(decision.message)
+            if not again:
+                break
             if isinstance(decision, Wait) and not decision.everybody:
                 await self._throttle.sleep(decision.seconds)
         return Answer(
@@ -111,14 +109,18 @@ class Asker:
         admission.verdict = _verdict(outcome)
         return outcome
 
-    def _decide(self, failure: Failure, patient: "_Patience", now: float) -> Decision:
-        if failure.reason in FAULT_REASONS:
+    def _decide(self, outcome: Reply | Failure, patient: "_Patience", now: float) -> Decision | None:
+        """None: there is nothing to decide, it is an answer."""
+        if isinstance(outcome, Reply):
+            self._health.worked()
+            return None
+        if outcome.reason in FAULT_REASONS:
             self._health.failed(patient.key, now)
-        elif failure.reason not in TRANSIENT_REASONS:
+        elif outcome.reason not in TRANSIENT_REASONS:
             self._health.worked()
         outage = self._health.outage(now)
-        lasting = patient.fails(failure.reason, now, counts=outage is None)
-        return decide(failure, patient.counted, lasting, outage, self._limits, self._rng)
+        lasting = patient.fails(outcome.reason, now, counts=outage is None)
+        return decide(outcome, patient.counted, lasting, outage, self._limits, self._rng)
 
 
 class _Patience:

@@ -80,6 +80,11 @@ class Throttle:
         """The server asked for silence: hold every new request for `seconds`."""
         self.limiter.pause(seconds, self._clock.monotonic())
 
+    def set_limits(self, limits: LimitOptions) -> None:
+        """The user changed limits: they hold at once, also for those who wait already."""
+        self.limiter.set_limits(limits, self._clock.monotonic())
+        self._move_line()
+
     async def sleep(self, seconds: float) -> None:
         """Wait before a retry, holding nothing. Raises ThrottleClosed when the run stops meanwhile."""
         if self._closed:

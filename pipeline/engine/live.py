@@ -91,7 +91,7 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
     async with open_pools() as pools:
         await on(pools.images, _warm_up, plan.model, model, run.clock)
         opening = open_provider(
-            plan.model, plan.limits, model, pools.images, pools.image_workers, environ, run.clock, stats.add_retry
+            plan.model, plan.limits, model, pools.images, pools.image_workers, environ, run.clock, stats.add_attempt
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from pipeline.api.asker import Asker
+from pipeline.api.attempt import OnAttempt
 from pipeline.api.client import Client
 from pipeline.api.endpoint import resolve_endpoint
 from pipeline.api.limits.rules import AdmissionCost, limit_rules
@@ -54,7 +55,7 @@ async def open_provider(
     worker_count: int,
     environ: Mapping[str, str],
     clock: Clock,
-    on_retry: Callable[[Failure], None],
+    on_attempt: OnAttempt,
 ) -> AsyncIterator[Provider]:
     """The provider that `options.name` names; UserError when a credential or an extra is missing."""
     if model.provider == "builtin":
@@ -69,7 +70,7 @@ async def open_provider(
     throttle = Throttle(limits, rules, clock)
     cost = AdmissionCost(rules.counting, options.max_tokens, len(options.prompt) + len(options.system))
     async with Client(endpoint, limits.timeout_seconds) as client:
-        asker = Asker(client, throttle, limits, cost, clock, random.Random(), on_retry)
+        asker = Asker(client, throttle, limits, cost, clock, random.Random(), on_attempt)
         yield ApiProvider(
             endpoint.provider, endpoint.deployment, limits.most_in_flight, asker, throttle,
             lambda prepared, prompt: template.render(prepared.format, prepared.data, prompt),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Literal
 
+from pipeline.api.attempt import Attempt
 from pipeline.engine.self_check import Residuals, compare, residuals_to_list
 from pipeline.items import Failure, Record
 
@@ -59,8 +60,9 @@ class RunStats:
         """Listed images that an earlier run had not finished."""
         return self.listed - self.skipped
 
-    def add_retry(self, failure: Failure) -> None:
-        self.retries[failure.reason] += 1
+    def add_attempt(self, attempt: Attempt) -> None:
+        if attempt.retried and isinstance(attempt.outcome, Failure):
+            self.retries[attempt.outcome.reason] += 1
 
     def add_record(self, record: Record) -> None:
         self.statuses[record.status] += 1

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.api.asker import Asker
+from pipeline.api.attempt import Attempt
 from pipeline.api.client import Client
 from pipeline.api.endpoint import Endpoint
 from pipeline.api.limits.rules import AdmissionCost, limit_rules
@@ -75,6 +76,12 @@ async def desk(address: str, provider: str = "compatible", **limits: Any) -> Asy
     throttle = Throttle(options, rules, clock)
     endpoint = Endpoint("openai", f"{address}/v1/chat/completions", "", {"Authorization": f"Bearer {KEY}"}, "gpt-4o")
     retries: list[str] = []
+
+    def note(attempt: Attempt) -> None:
+        if attempt.retried:
+            assert isinstance(attempt.outcome, Failure)
+            retries.append(attempt.outcome.reason)
+
     async with Client(endpoint, options.timeout_seconds) as client:
         asker = Asker(
             client,
@@ -83,7 +90,7 @@ async def desk(address: str, provider: str = "compatible", **limits: Any) -> Asy
             AdmissionCost(rules.counting, MAX_TOKENS, prompt_characters=20),
             clock,
             random.Random(1),
-            lambda failure: retries.append(failure.reason),
+            note,
         )
         with clock.autojump(IDLE_SECONDS):
             yield Desk(asker, throttle, clock, retries)

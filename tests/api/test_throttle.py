@@ -420,3 +420,19 @@ def test_a_window_waits_no_longer_than_it_must(steps: list[tuple[float, int]], s
         assert window.wait_seconds(cost, now) <= LEEWAY_SECONDS
         window.add(quota.take(cost, now))
         taken.append((now, cost))
+
+
+async def test_a_raised_limit_wakes_who_waits() -> None:
+    clock = FakeClock()
+    throttle = Throttle(LimitOptions(rpm=1, concurrency=4), OPENAI, clock)
+
+    async def leave() -> float:
+        async with throttle.reserve(10):
+            return clock.elapsed
+
+    first, second = asyncio.ensure_future(leave()), asyncio.ensure_future(leave())
+    await clock.advance(10)
+    assert (first.done(), second.done()) == (True, False)
+    throttle.set_limits(LimitOptions(rpm=600, concurrency=4))
+    await clock.advance(1)
+    assert await second < 11

@@ -79,7 +79,7 @@ async def ours(scenario: Scenario, endpoint: Endpoint, image: Request, seconds: 
     outcome = Outcome()
     begun = clock.monotonic()
     async with Client(endpoint, 120) as client:
-        asker = Asker(client, throttle, scenario.limits, cost, clock, random.Random(), lambda failure: None)
+        asker = Asker(client, throttle, scenario.limits, cost, clock, random.Random(), lambda attempt: None)
 
         async def ask(worker: int) -> None:
             for number in range(1_000_000):

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from pipeline.api.attempt import Attempt, OnAttempt
 from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import SystemClock
@@ -47,7 +48,7 @@ async def opened(
     options: ModelOptions,
     limits: LimitOptions | None = None,
     environ: dict[str, str] | None = None,
-    on_retry: Callable[[Failure], None] = lambda failure: None,
+    on_attempt: OnAttempt = lambda attempt: None,
 ) -> AsyncIterator[Provider]:
     with ThreadPoolExecutor(1) as workers:
         opening = open_provider(
@@ -58,7 +59,7 @@ async def opened(
             1,
             environ or {},
             SystemClock(),
-            on_retry,
+            on_attempt,
         )
         async with opening as provider:
             yield provider
@@ -142,16 +143,21 @@ async def test_an_azure_row_names_its_deployment() -> None:
         assert (provider.name, provider.deployment) == ("azure", "gpt-4o")
 
 
-async def test_each_retry_is_told() -> None:
-    told: list[str] = []
+async def test_each_attempt_is_told() -> None:
+    told: list[Attempt] = []
     faults = EmulatorOptions(
         scenario=(Step("overloaded", requests=(1, 1)), Step("rate_limit", requests=(2, 2), retry_after=0.01))
     )
     async with emulate(faults) as shaky:
         options = ModelOptions(name="openai:gpt-4o", base_url=shaky.base_url)
-        async with opened(options, on_retry=lambda failure: told.append(failure.reason)) as provider:
+        async with opened(options, on_attempt=told.append) as provider:
             answer = await provider.ask(request(body=provider.encode(PREPARED, None)))
-    assert told == ["server_error", "rate_limited"]
+    failures = [attempt.outcome.reason for attempt in told if isinstance(attempt.outcome, Failure)]
+    assert failures == ["server_error", "rate_limited"]
+    assert [attempt.retried for attempt in told] == [True, True, False]
+    assert isinstance(told[2].outcome, Reply)
+    assert told[2].body_bytes == len(provider.encode(PREPARED, None))
+    assert round(told[2].latency_seconds * 1000) == answer.latency_ms
     assert answer.attempts == 3
 
 

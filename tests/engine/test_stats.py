@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from pipeline.api.attempt import Attempt
 from pipeline.engine.record import Asked, Unprepared, to_record
 from pipeline.engine.stats import Ending, RunStats, Summary
 from pipeline.items import Failure, Record, Usage
@@ -62,7 +63,9 @@ def test_an_answer_without_a_price_is_counted_as_such() -> None:
 def test_retries_are_counted_by_reason_and_are_no_rows() -> None:
     stats = RunStats()
     for reason in ("rate_limited", "server_error", "rate_limited"):
-        stats.add_retry(Failure(reason, "Again."))
+        stats.add_attempt(Attempt(Failure(reason, "Again."), 1.0, 0.0, 100, retried=True))
+    stats.add_attempt(Attempt(Failure("timeout", "Given up."), 1.0, 0.0, 100, retried=False))
+    stats.add_attempt(Attempt(reply(), 1.0, 0.0, 100, retried=False))
     assert stats.retries == {"rate_limited": 2, "server_error": 1}
     assert (stats.recorded, stats.reasons.total()) == (0, 0)
 

@@ -96,7 +96,7 @@ async def outcome_of(provider: str, step: Step) -> str:
         throttle = Throttle(limits, rules, clock)
         async with Client(endpoint, limits.timeout_seconds) as client:
             cost = AdmissionCost(rules.counting, 300, 50)
-            asker = Asker(client, throttle, limits, cost, clock, random.Random(1), lambda failure: None)
+            asker = Asker(client, throttle, limits, cost, clock, random.Random(1), lambda attempt: None)
             with clock.autojump(IDLE_SECONDS):
                 try:
                     answer = await asker.ask(request(endpoint.body_model))

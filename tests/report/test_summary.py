@@ -5,7 +5,6 @@ import pytest
 
 from pipeline.engine.self_check import Residual
 from pipeline.engine.stats import Ending, RunStats, Summary
-from pipeline.items import Failure
 from pipeline.report.summary import render_summary
 
 
@@ -78,7 +77,7 @@ def test_troubles_are_counted_with_an_example() -> None:
     stats = stats_of(examples={"truncated_file": "a/b.jpg"})
     stats.statuses.update(failed=2)
     stats.reasons.update(truncated_file=2)
-    stats.add_retry(Failure("rate_limited", "Slow down."))
+    stats.retries["rate_limited"] += 1
     text = rendered(stats)
     assert "Done: 10 of 12 images" in text
     assert "truncated_file          2   e.g. a/b.jpg" in text

@@ -36,6 +36,13 @@ class AdaptiveConcurrency:
         self._peak = self._answers = 0
         self._seconds = 0.0
 
+    def set_maximum(self, maximum: int) -> None:
+        """The user allows more or fewer in flight. Where nothing is adapted, all of it at once."""
+        all_in_use = self.limit == self.maximum
+        self.maximum = maximum
+        if all_in_use or self.limit > maximum:
+            self._change(maximum, "limit changed")
+
     def used(self, in_flight: int) -> None:
         """So many are in flight."""
         if in_flight > self._peak:

@@ -25,6 +25,20 @@ Verdict = Literal["answered", "rate_limited", "troubled", "slow_down"]
 Kind = Literal["requests", "tokens"]
 
 
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """What limits an endpoint, and how much of it was used."""
+
+    rpm: float | None
+    """Requests per minute, given or learned; None: no limit is known."""
+    tpm: float | None
+    concurrency: int
+    """Requests that may be in flight."""
+    rpm_used: float | None
+    """Share of the requests that were allowed from the first to the last one, pauses included; None: unknown."""
+    tpm_used: float | None
+
+
 @dataclass(slots=True, eq=False)
 class Admission:
     """A request that may leave. Its owner says how it went before it is settled."""
@@ -47,13 +61,39 @@ class Limiter:
         self.in_flight = 0
         self.requests = Quota(limits.rpm, rules.request_windows, now, given=True) if limits.rpm else None
         self.tokens = Quota(limits.tpm, rules.token_windows, now, given=True) if limits.tpm else None
+        self._limits = limits
+        self._rules = rules
         # Where the user has said how fast, pace and windows decide from the start.
         start = None if limits.rpm or limits.tpm else START
         self.concurrency = AdaptiveConcurrency(limits.most_in_flight, start=start, now=now)
         self.paused_until = now
         self._ramp_until = now
         self._ramp_next = now
-        self._rules = rules
+
+    def set_limits(self, limits: LimitOptions, now: float) -> None:
+        """The user changed limits while requests are under way: what was taken stays taken.
+
+        A limit that is withdrawn is learned from the server's headers again, as if it had never been given.
+        """
+        before, self._limits = self._limits, limits
+        if limits.rpm != before.rpm:
+            self.requests = _changed(self.requests, limits.rpm, self._rules.request_windows, now)
+        if limits.tpm != before.tpm:
+            self.tokens = _changed(self.tokens, limits.tpm, self._rules.token_windows, now)
+        if limits.concurrency != before.concurrency:
+            self.concurrency.set_maximum(limits.most_in_flight)
+
+    @property
+    def use(self) -> LimitUse:
+        """The limits that hold now, and what was made of them."""
+        requests, tokens = self.requests, self.tokens
+        return LimitUse(
+            requests.per_minute if requests else None,
+            tokens.per_minute if tokens else None,
+            self.concurrency.limit,
+            requests.utilisation if requests else None,
+            tokens.utilisation if tokens else None,
+        )
 
     def wait_seconds(self, tokens: int, now: float) -> float | None:
         """Seconds until a request of `tokens` may leave; 0 means now, None means when another one has ended."""
@@ -163,3 +203,14 @@ class Limiter:
             self.requests = quota
         else:
             self.tokens = quota
+
+
+def _changed(quota: Quota | None, per_minute: float | None, windows: tuple[float, ...], now: float) -> Quota | None:
+    """The quota with the limit that the user gives now."""
+    if per_minute is None:
+        return None
+    if quota is None:
+        return Quota(per_minute, windows, now, given=True)
+    quota.given = True
+    quota.set_limit(per_minute, now)
+    return quota

@@ -40,15 +40,31 @@ class Quota:
         self._taken = 0
         self._next_at = now
         self._fence: Fence | None = None
+        self._last_at = now
+        self._last_cost = 0
+        self._allowed = 0.0
+        """From the first time something was taken until `_allowed_until`."""
+        self._allowed_until = now
 
     def set_limit(self, per_minute: float, now: float) -> None:
         """Change the limit; what was taken stays taken, and is paid off at the new pace."""
         debt = (self._next_at - now) * self._rate
+        self._allowed, self._allowed_until = self._allowed_by(now), now
         self.per_minute = per_minute
         self._rate = per_minute / MINUTE_SECONDS
         self._next_at = now + debt / self._rate
         for window in self.windows:
             window.set_limit(per_minute)
+
+    @property
+    def utilisation(self) -> float | None:
+        """Share of the limit that was used, from the first to the last time something was taken; None: too short."""
+        allowed = self._allowed_by(self._last_at)
+        # What was taken last is paid off after that time.
+        return (self._taken - self._last_cost) / allowed if allowed > 0 else None
+
+    def _allowed_by(self, now: float) -> float:
+        return self._allowed + (now - self._allowed_until) * self._rate
 
     def wait_seconds(self, cost: int, now: float) -> float:
         """Seconds until `cost` may be taken; not above 0 means now."""
@@ -62,6 +78,10 @@ class Quota:
     def take(self, cost: int, now: float) -> Charge:
         """Take `cost`. The pace lets it pass when what was taken before is paid off, and makes the next one wait."""
         self._next_at = max(self._next_at, now - CATCH_UP_SECONDS) + cost / self._rate
+        if not self._taken:
+            self._allowed_until = now
+            self._allowed = 0.0
+        self._last_at, self._last_cost = now, cost
         self._taken += cost
         minute = self.windows[0]
         charge = Charge(now, cost, self._taken, minute.held + cost)

@@ -148,3 +148,62 @@ def test_a_withdrawn_request_never_was() -> None:
     limiter.withdraw(admission)
     assert limiter.wait_seconds(100, 0.0) == 0
     assert limiter.in_flight == 0
+
+
+def leave_for(limiter: Limiter, seconds: float, begun: float = 0.0, tokens: int = 100) -> int:
+    """How many leave, each as soon as it may, and end at once."""
+    now, count = begun, 0
+    while (wait := limiter.wait_seconds(tokens, now)) is not None and now + wait < begun + seconds:
+        now += wait
+        limiter.settle(limiter.admit(tokens, now), now)
+        count += 1
+    return count
+
+
+def test_a_changed_limit_holds_at_once_and_what_was_taken_stays_taken() -> None:
+    limiter = Limiter(LimitOptions(rpm=600, concurrency=8), OPENAI, 0.0)
+    assert leave_for(limiter, 30) == pytest.approx(300, abs=3)
+    limiter.set_limits(LimitOptions(rpm=60, concurrency=2), 30.0)
+    assert limiter.use.concurrency == 2
+    assert leave_for(limiter, 30, begun=30.0) == 0, "the minute holds 300, and 60 are allowed now"
+    limiter.set_limits(LimitOptions(rpm=1200, concurrency=2), 60.0)
+    assert leave_for(limiter, 20, begun=60.0) == pytest.approx(400, abs=8), "after a moment of catching up"
+
+
+def test_a_limit_given_late_and_taken_away_again() -> None:
+    limiter = Limiter(LimitOptions(), OPENAI, 0.0)
+    limiter.set_limits(LimitOptions(rpm=600, tpm=6000), 0.0)
+    assert (limiter.use.rpm, limiter.use.tpm) == (600, 6000)
+    limiter.set_limits(LimitOptions(), 1.0)
+    assert (limiter.use.rpm, limiter.use.tpm) == (None, None)
+    answer(limiter, 1.0, requests=Standing(300, 299, 0.2))
+    assert limiter.use.rpm == 300, "learned, as if none had been given"
+
+
+def test_what_the_server_lowered_stays_when_another_limit_is_changed() -> None:
+    limiter = Limiter(LimitOptions(rpm=600), OPENAI, 0.0)
+    answer(limiter, 0.0, requests=Standing(300, 299, 0.2))
+    limiter.set_limits(LimitOptions(rpm=600, concurrency=4), 2.0)
+    assert (limiter.use.rpm, limiter.use.concurrency) == (300, 4)
+
+
+def test_utilisation_is_what_was_taken_of_what_was_allowed() -> None:
+    limiter = Limiter(LimitOptions(rpm=600, tpm=120_000), OPENAI, 0.0)
+    assert limiter.use.rpm_used is None
+    leave_for(limiter, 120)
+    use = limiter.use
+    assert use.rpm_used is not None
+    assert use.tpm_used is not None
+    assert 0.98 < use.rpm_used <= 1.001, "but for the windows' margin"
+    assert use.tpm_used == pytest.approx(use.rpm_used / 2, rel=0.01), "100 tokens each, of 200"
+    limiter.pause(120, 120.0)
+    leave_for(limiter, 130, begun=120.0)
+    assert limiter.use.rpm_used == pytest.approx(130 / 250, abs=0.03), "a pause leaves quota unused"
+
+
+def test_utilisation_counts_each_limit_while_it_held() -> None:
+    limiter = Limiter(LimitOptions(rpm=60), OPENAI, 0.0)
+    leave_for(limiter, 120)
+    limiter.set_limits(LimitOptions(rpm=600), 120.0)
+    leave_for(limiter, 120, begun=120.0)
+    assert limiter.use.rpm_used == pytest.approx(0.99, abs=0.02)

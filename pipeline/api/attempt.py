@@ -1,0 +1,23 @@
+"""What one request to an endpoint came to: the seam through which metrics see the wire."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.items import Failure, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request that was sent; an image may take several."""
+
+    outcome: Reply | Failure
+    latency_seconds: float
+    """From sending to the last byte of the answer, or to the failure."""
+    queue_seconds: float
+    """Waited for its turn before that."""
+    body_bytes: int
+    retried: bool
+    """Whether the image is asked again."""
+
+
+OnAttempt = Callable[[Attempt], None]
