@@ -49,6 +49,27 @@ class SystemClock:
         return asyncio.get_running_loop().call_later(seconds, callback)
 
 
+class ScaledClock:
+    """The machine's clock, going `scale` times as fast from now on: a rehearsal of an hour takes a minute at 60."""
+
+    def __init__(self, scale: float) -> None:
+        self._scale = scale
+        self._epoch = time.time()
+        self._start = time.monotonic()
+
+    def time(self) -> float:
+        return self._epoch + (time.monotonic() - self._start) * self._scale
+
+    def monotonic(self) -> float:
+        return self._start + (time.monotonic() - self._start) * self._scale
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self._scale)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(seconds / self._scale, callback)
+
+
 def utc(seconds: float) -> datetime:
     """`Clock.time()` as an aware UTC datetime."""
     return datetime.fromtimestamp(seconds, UTC)

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.clock import Clock, SystemClock, utc
+from pipeline.clock import Clock, ScaledClock, SystemClock, utc
 from tests.helpers.clock import FakeClock
 
 
@@ -11,7 +11,7 @@ def test_a_time_stamp_knows_its_zone() -> None:
     assert utc(1_763_000_000.25) == datetime(2025, 11, 13, 2, 13, 20, 250_000, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("clock", [SystemClock(), FakeClock()], ids=["system", "fake"])
+@pytest.mark.parametrize("clock", [SystemClock(), FakeClock(), ScaledClock(2)], ids=["system", "fake", "scaled"])
 async def test_sleeping_moves_both_times(clock: Clock) -> None:
     before = clock.time(), clock.monotonic()
     if isinstance(clock, FakeClock):
@@ -85,3 +85,16 @@ async def test_a_loop_that_never_rests_is_found_out() -> None:
     with pytest.raises(AssertionError, match="never idle"):
         await clock.settle()
     spinner.cancel()
+
+
+async def test_a_scaled_clock_starts_now_and_goes_faster() -> None:
+    clock, real = ScaledClock(1000), SystemClock()
+    assert abs(clock.time() - real.time()) < 60
+    before = clock.monotonic(), clock.time(), real.monotonic()
+    woken = asyncio.Event()
+    clock.call_later(20, woken.set)
+    await clock.sleep(20)
+    await woken.wait()
+    assert clock.monotonic() - before[0] >= 20
+    assert clock.time() - before[1] >= 20
+    assert real.monotonic() - before[2] < 15

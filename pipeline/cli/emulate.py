@@ -1,51 +1,95 @@
 """`nightcap emulate`."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from pipeline.emulator.app import Running
+    from pipeline.emulator.stats import Stats
+
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+_NOT_NEGATIVE = click.FloatRange(min=0)
+
+
+def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from pipeline.emulator.faults import FAULTS, LASTING
+
+        for name, meaning in FAULTS.items():
+            click.echo(f"{name:<34}{meaning}{' (each time the image is asked)' if name in LASTING else ''}")
+        context.exit()
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True, help="0 takes any free port.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes any free port.")
 @click.option("--provider", type=click.Choice(["both", "openai", "azure"]), default="both", show_default=True)
 @click.option("--model", help="Answer as this model whatever a request names.")
 @click.option("--deployment", "deployments", multiple=True, metavar="NAME=MODEL", help="Azure: no others exist then.")
+@click.option("--rpm", type=_POSITIVE, help="Requests per minute, of each model or deployment; above them 429.")
+@click.option("--tpm", type=_POSITIVE, help="Tokens per minute; above them 429.")
 @click.option(
-    "--caption-tokens", type=click.IntRange(min=0), default=0, help="Fill answers up to about so many tokens."
+    "--request-window", type=_POSITIVE, default=60.0, help="Enforce --rpm over so many seconds too (10 or 1)."
 )
+@click.option("--token-window", type=_POSITIVE, default=60.0, help="Also hold --tpm over so many seconds.")
+@click.option("--latency", type=_NOT_NEGATIVE, default=0.0, help="Seconds to the first token, as a median.")
+@click.option("--token-latency", type=_NOT_NEGATIVE, default=0.0, help="Seconds for each further token.")
+@click.option("--latency-sigma", type=_NOT_NEGATIVE, default=0.0, help="Spread of the latency (log-normal), e.g. 0.35.")
+@click.option("--caption-tokens", type=click.IntRange(min=0), default=0, help="Fill answers up to about so many.")
 @click.option("--reasoning-tokens", type=click.IntRange(min=0), default=0, help="What reasoning models spend first.")
-@click.option("--rpm", type=click.IntRange(min=1), help="Requests per minute; above them 429.")
-@click.option("--tpm", type=click.IntRange(min=1), help="Tokens per minute; above them 429.")
-@click.option("--request-window", type=float, default=60.0, help="Enforce --rpm over so many seconds (Azure: 10 or 1).")
-@click.option("--token-window", type=float, default=60.0, help="Enforce --tpm over so many seconds.")
-@click.option("--latency", type=float, default=0.0, help="Seconds to the first token.")
-@click.option("--token-latency", type=float, default=0.0, help="Seconds for each further token.")
-@click.option("--latency-sigma", type=float, default=0.0, help="Spread of the latency (log-normal), e.g. 0.35.")
 @click.option("--rate", multiple=True, metavar="FAULT=SHARE", help="e.g. overloaded=0.02; may be repeated.")
-@click.option("--scenario", type=click.Path(path_type=Path), help="A file of faults at set times or requests.")
+@click.option("--scenario", type=click.Path(path_type=Path), help="TOML: further endpoints, and faults at set times.")
 @click.option("--seed", default=0, help="Of latencies and faults.")
-@click.option("--time-scale", type=float, default=1.0, help="How much faster its clock goes.")
+@click.option("--time-scale", type=_POSITIVE, default=1.0, help="How much faster its clock goes.")
 @click.option("--decode", is_flag=True, help="Decode every image fully.")
+@click.option("--faults", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults, help="List them.")
 def emulate(rate: tuple[str, ...], deployments: tuple[str, ...], scenario: Path | None, **options: Any) -> None:
-    """Serve a local endpoint that behaves like OpenAI or Azure, to rehearse a job without money.
+    """Serve a local endpoint that behaves like OpenAI or Azure, to try a job without money; Ctrl-C ends it.
 
-    Point a job at it with --base-url http://127.0.0.1:8000/v1. GET /stats tells what it was asked. With a key in
-    NIGHTCAP_EMULATOR_KEY it refuses any other.
+    It reads the images, bills the tokens that the named model would, keeps limits as the provider does and makes
+    faults to order. GET /stats tells what it was asked, POST /reset forgets it. With a key in NIGHTCAP_EMULATOR_KEY it
+    refuses any other. `nightcap run --rehearse` does all of this for a job by itself.
+
+    A scenario file has [[endpoint]] tables (a name, and any of the options above as keys: rpm = 300), which answer
+    under /NAME/v1 and /NAME/openai, and [[step]] tables: fault, and where it strikes: endpoint, requests = [1, 20],
+    seconds = [60, 90], image = "ab12" (as captions show), attempts = 1, rate = 0.5, retry_after = 2.
     """
     from pipeline.emulator.app import serve
-    from pipeline.emulator.faults import load_scenario
     from pipeline.emulator.options import EmulatorOptions
+    from pipeline.emulator.scenario import load_scenario
 
     rates = {name: _share(name, share) for name, _, share in (text.partition("=") for text in rate)}
-    steps = load_scenario(scenario) if scenario else ()
     models = dict(_deployment(text) for text in deployments)
     key = os.environ.get("NIGHTCAP_EMULATOR_KEY") or None
-    serve(
-        EmulatorOptions(rates=rates, scenario=steps, deployments=models, api_key=key, **options),
-        lambda running: click.echo(f"Listening: --base-url {running.base_url}", err=True),
+    emulator = EmulatorOptions(rates=rates, deployments=models, api_key=key, **options)
+    if scenario:
+        emulator = load_scenario(scenario).applied_to(emulator)
+    stats = serve(emulator, lambda running: click.echo("\n".join(_where(running, emulator.endpoints)), err=True))
+    if stats:
+        click.echo(_told(stats), err=True)
+
+
+def _where(running: "Running", endpoints: Iterable[str]) -> Iterable[str]:
+    provider = running.service.options.provider
+    yield f"Listening on {running.endpoint}; counters: {running.endpoint}/stats; Ctrl-C ends it."
+    for name in ("", *endpoints):
+        root = f"{running.endpoint}/{name}".rstrip("/")
+        if provider != "azure":
+            yield f"  {name:<12} --base-url {root}/v1"
+        if provider != "openai":
+            yield f"  {name:<12} AZURE_OPENAI_ENDPOINT={root}"
+
+
+def _told(stats: "Stats") -> str:
+    refused, faults = stats.rate_limited.total(), stats.faults.total()
+    tokens = stats.prompt_tokens + stats.completion_tokens
+    return (
+        f"Answered {stats.answered:,} of {stats.requests:,} requests: {refused:,} above a limit, {faults:,} with a "
+        f"fault, {stats.abandoned:,} left by the client; {tokens:,} tokens."
     )
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pipeline import models
 from pipeline.emulator.limits import CHARACTERS_PER_TOKEN
-from pipeline.emulator.question import Picture, Question
+from pipeline.emulator.wire.question import Picture, Question
 from pipeline.models import Model
 
 FILLER = " No model has looked at it; this sentence stands where a description would be."

@@ -1,19 +1,21 @@
 """The emulator as a web server: routes, delivery, start and stop. The only file of the room that does I/O."""
 
 import asyncio
+import functools
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from pipeline.clock import Clock, SystemClock
-from pipeline.emulator import errors
-from pipeline.emulator.errors import Rejected
+from pipeline.clock import Clock, ScaledClock
 from pipeline.emulator.limits import Provider
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.emulator.service import Call, Outcome, Service
 from pipeline.emulator.stats import Stats
+from pipeline.emulator.wire import errors
+from pipeline.emulator.wire.errors import Rejected
 from pipeline.errors import UserError
 
 SLOW_PIECES = 20
@@ -23,6 +25,7 @@ STOP_SECONDS = 0.2
 """How long a stop waits for requests under way; those that hang are cut then."""
 
 SERVICE = web.AppKey("service", Service)
+CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +53,34 @@ class Running:
 def create_app(options: EmulatorOptions, clock: Clock) -> web.Application:
     """The emulator's routes around one Service, which is at `app[SERVICE]`."""
     app = web.Application(client_max_size=options.max_body_bytes)
-    app[SERVICE] = Service(options, clock)
+    app[SERVICE], app[CLOCK] = Service(options, clock), clock
     app.add_routes([web.get("/health", _health), web.get("/stats", _stats), web.post("/reset", _reset)])
-    if options.provider != "azure":
-        app.add_routes([web.post("/v1/chat/completions", _openai), web.get("/v1/models", _models)])
-    if options.provider != "openai":
-        deployment = "/openai/deployments/{deployment}"
-        app.add_routes(
-            [
-                web.post(f"{deployment}/chat/completions", _azure),
-                web.post(f"{deployment}/extensions/chat/completions", _azure),
-                web.post("/openai/v1/chat/completions", _azure),
-                web.get("/openai/v1/models", _models),
-                web.get("/openai/models", _models),
-            ]
-        )
+    for prefix in ("", "/{endpoint}") if options.endpoints else ("",):
+        if options.provider != "azure":
+            app.add_routes(
+                [web.post(f"{prefix}/v1/chat/completions", _openai), web.get(f"{prefix}/v1/models", _models)]
+            )
+        if options.provider != "openai":
+            deployment = f"{prefix}/openai/deployments/{{deployment}}"
+            app.add_routes(
+                [
+                    web.post(f"{deployment}/chat/completions", _azure),
+                    web.post(f"{deployment}/extensions/chat/completions", _azure),
+                    web.post(f"{prefix}/openai/v1/chat/completions", _azure),
+                    web.get(f"{prefix}/openai/v1/models", _models),
+                    web.get(f"{prefix}/openai/models", _models),
+                ]
+            )
     app.router.add_route("*", "/{path:.*}", _unknown)
     return app
 
 
 async def start(options: EmulatorOptions, clock: Clock | None = None) -> Running:
-    """Listen. Raises UserError when the address is not free."""
-    app = create_app(options, clock or SystemClock())
+    """Listen. `clock`: the emulator's own; None: the machine's, at the scale that the options say.
+
+    Raises UserError when the address is not free.
+    """
+    app = create_app(options, clock or ScaledClock(options.time_scale))
     # A client that goes away ends its request, as it does behind a real gateway.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=STOP_SECONDS)
     await runner.setup()
@@ -85,19 +94,24 @@ async def start(options: EmulatorOptions, clock: Clock | None = None) -> Running
     return Running(f"http://{shown}:{port}", app[SERVICE], runner)
 
 
-def serve(options: EmulatorOptions, announce: Callable[[Running], None]) -> None:
-    """Run until interrupted; `announce` is called once it listens."""
+def serve(options: EmulatorOptions, announce: Callable[[Running], None]) -> Stats | None:
+    """Run until interrupted; `announce` is called once it listens. Gives the counters, if it got as far as that."""
+    stats: Stats | None = None
 
     async def run() -> None:
+        nonlocal stats
         running = await start(options)
+        stats = running.stats
         try:
             announce(running)
             await asyncio.Event().wait()
         finally:
+            stats = running.stats  # another one after each reset
             await running.stop()
 
     with suppress(KeyboardInterrupt):
         asyncio.run(run())
+    return stats
 
 
 async def _openai(request: web.Request) -> web.StreamResponse:
@@ -112,8 +126,8 @@ async def _azure(request: web.Request) -> web.StreamResponse:
 
 
 async def _chat(request: web.Request, provider: Provider) -> web.StreamResponse:
-    service = request.app[SERVICE]
-    with service.stats.handling(service.now()) as number:
+    service, endpoint = request.app[SERVICE], _endpoint(request)
+    with service.stats.handling(endpoint, request.app[CLOCK].monotonic()) as number:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
@@ -123,6 +137,7 @@ async def _chat(request: web.Request, provider: Provider) -> web.StreamResponse:
             body=body,
             content_type=request.content_type,
             key=_key(request, provider),
+            endpoint=endpoint,
             deployment=request.match_info.get("deployment"),
             api_version=request.query.get("api-version"),
             enhanced="/extensions/" in request.path,
@@ -131,23 +146,23 @@ async def _chat(request: web.Request, provider: Provider) -> web.StreamResponse:
 
 
 async def _deliver(request: web.Request, outcome: Outcome) -> web.StreamResponse:
-    service = request.app[SERVICE]
-    stats = service.stats
+    stats, clock = request.app[SERVICE].stats, request.app[CLOCK]
     try:
-        await service.sleep(outcome.delay_seconds)
+        if outcome.delay_seconds:
+            await clock.sleep(outcome.delay_seconds)
         response = await _send(request, outcome)
     except (asyncio.CancelledError, ConnectionError):
         stats.abandoned += 1
         raise
     if outcome.delivery in ("whole", "slow_body"):
-        stats.sent(outcome.status, outcome.question, service.now())
+        stats.sent(_endpoint(request), outcome.status, outcome.question, clock.monotonic())
     return response
 
 
 async def _send(request: web.Request, outcome: Outcome) -> web.StreamResponse:
-    service = request.app[SERVICE]
+    clock = request.app[CLOCK]
     if outcome.delivery == "hang":
-        await service.sleep(HANG_SECONDS)
+        await clock.sleep(HANG_SECONDS)
     if outcome.delivery in ("hang", "cut"):
         return _cut(request, web.Response())
     if outcome.delivery == "whole":
@@ -164,7 +179,7 @@ async def _send(request: web.Request, outcome: Outcome) -> web.StreamResponse:
         return _cut(request, response)
     size = len(outcome.body) // SLOW_PIECES + 1
     for at in range(0, len(outcome.body), size):
-        await service.sleep(SLOW_SECONDS / SLOW_PIECES)
+        await clock.sleep(SLOW_SECONDS / SLOW_PIECES)
         await response.write(outcome.body[at : at + size])
     await response.write_eof()
     return response
@@ -190,16 +205,21 @@ def _key(request: web.Request, provider: Provider) -> str | None:
 
 
 def _provider(request: web.Request) -> Provider:
-    return "azure" if request.path.startswith("/openai/") else "openai"
+    return "azure" if "/openai/" in request.path else "openai"
+
+
+def _endpoint(request: web.Request) -> str:
+    return request.match_info.get("endpoint", "")
 
 
 async def _models(request: web.Request) -> web.Response:
     service, provider = request.app[SERVICE], _provider(request)
     try:
         service.check_key(provider, _key(request, provider))
+        listed = service.model_list(provider, _endpoint(request))
     except Rejected as rejected:
         return _response(service.refuse(provider, rejected.error))
-    return web.Response(body=service.model_list(provider), content_type="application/json")
+    return web.Response(body=listed, content_type="application/json")
 
 
 async def _unknown(request: web.Request) -> web.Response:
@@ -212,7 +232,7 @@ async def _health(request: web.Request) -> web.Response:
 
 
 async def _stats(request: web.Request) -> web.Response:
-    return web.json_response(request.app[SERVICE].stats.as_json())
+    return web.json_response(request.app[SERVICE].stats.as_json(), dumps=functools.partial(json.dumps, indent=2))
 
 
 async def _reset(request: web.Request) -> web.Response:

@@ -6,10 +6,8 @@ same fate on the same attempt in whatever order requests arrive, so a run of con
 
 import difflib
 import hashlib
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 from pipeline.errors import UserError
 
@@ -52,6 +50,7 @@ PASSING = {
     "html": "200 with a web page",
     "empty_choices": "200 with no choices",
     "empty_answer": "200 with an empty answer",
+    "wrong_content_type": "a good answer that calls itself text/plain",
     "missing_usage": "200 without usage",
 }
 """Depend on the attempt too: asking again may help."""
@@ -68,10 +67,12 @@ class Step:
     """One entry of a scenario. All conditions that are given must hold; the first step that fits decides."""
 
     fault: str
+    endpoint: str | None = None
+    """Only requests to the endpoint of this name; None: to any."""
     requests: tuple[int, int] | None = None
-    """First and last request, counted from 1 in order of arrival."""
+    """First and last request, counted from 1 in order of arrival at their endpoint."""
     seconds: tuple[float, float] | None = None
-    """From and until, since the first request."""
+    """From and until, since the first request to any endpoint."""
     image: str | None = None
     """The beginning of `Picture.digest`, which captions show too."""
     attempts: int | None = None
@@ -87,14 +88,15 @@ class Arrival:
     """What chance may depend on."""
 
     number: int
-    """1 for the first request."""
+    """1 for the first request to its endpoint."""
     seconds: float
-    """Since the first request."""
+    """Since the first request to any endpoint."""
     question: str
     """Digest of the whole question."""
     images: tuple[str, ...]
     attempt: int
     """1 when the question is new."""
+    endpoint: str = ""
 
 
 def decide(steps: Iterable[Step], rates: Mapping[str, float], seed: int, arrival: Arrival) -> Step | None:
@@ -116,18 +118,6 @@ def chance(seed: int, *about: object) -> float:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest()) / 2**48
 
 
-def load_scenario(path: Path) -> tuple[Step, ...]:
-    """Steps from a TOML file of `[[step]]` tables whose keys are the fields of `Step`."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"Scenario {path} cannot be read: {error}.") from None
-    tables = document.get("step")
-    if not isinstance(tables, list) or set(document) != {"step"}:
-        raise UserError(f"Scenario {path} must hold [[step]] tables and nothing else.")
-    return tuple(_read_step(table, f"step {number} of scenario {path}") for number, table in enumerate(tables, 1))
-
-
 def check_fault(name: str, where: str) -> None:
     """Raise UserError unless `name` can be ordered."""
     if name not in FAULTS:
@@ -138,7 +128,8 @@ def check_fault(name: str, where: str) -> None:
 
 def _fits(step: Step, arrival: Arrival) -> bool:
     return (
-        (step.requests is None or step.requests[0] <= arrival.number <= step.requests[1])
+        (step.endpoint is None or step.endpoint == arrival.endpoint)
+        and (step.requests is None or step.requests[0] <= arrival.number <= step.requests[1])
         and (step.seconds is None or step.seconds[0] <= arrival.seconds < step.seconds[1])
         and (step.image is None or any(image.startswith(step.image) for image in arrival.images))
         and (step.attempts is None or arrival.attempt <= step.attempts)
@@ -151,24 +142,3 @@ def _draw(rates: Mapping[str, float], number: float) -> str | None:
         if number < 0:
             return name
     return None
-
-
-def _read_step(table: object, where: str) -> Step:
-    known = {field.name for field in fields(Step)}
-    if not isinstance(table, dict) or "fault" not in table:
-        raise UserError(f"No fault is named in {where}.")
-    for key in table.keys() - known:
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}."
-        raise UserError(f"Unknown key {key!r} in {where}; {hint}")
-    check_fault(str(table["fault"]), where)
-    for key in ("requests", "seconds"):
-        if key in table:
-            table[key] = _pair(table[key], f"{key} in {where}")
-    return Step(**table)
-
-
-def _pair(value: object, where: str) -> tuple[float, float]:
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(bound, int | float) for bound in value):
-        return value[0], value[1]
-    raise UserError(f"Not a pair of numbers, e.g. [1, 20]: {where}.")

@@ -49,6 +49,10 @@ class Meter(Protocol):
         """Seconds until `cost` fits; 0 when it fits now."""
         ...
 
+    def left(self, now: float) -> float:
+        """What may still be taken; below 0 after a cost above the window's share."""
+        ...
+
     def take(self, now: float, cost: float) -> None: ...
 
     def reset(self, now: float) -> float:
@@ -71,8 +75,11 @@ class Bucket:
         return self._capacity - self._level
 
     def wait(self, now: float, cost: float) -> float:
-        missing = min(cost, self._capacity) - (self._capacity - self.used(now))
+        missing = min(cost, self._capacity) - self.left(now)
         return missing / self._rate if missing > DUST else 0.0
+
+    def left(self, now: float) -> float:
+        return self._capacity - self.used(now)
 
     def take(self, now: float, cost: float) -> None:
         self.used(now)
@@ -102,6 +109,9 @@ class Counter:
         fits = self.used(now) + min(cost, self._capacity) <= self._capacity
         return 0.0 if fits else self.reset(now)
 
+    def left(self, now: float) -> float:
+        return self._capacity - self.used(now)
+
     def take(self, now: float, cost: float) -> None:
         self._used = self.used(now) + cost
 
@@ -112,10 +122,11 @@ class Counter:
 class Limit:
     """Requests or tokens per minute, and the same over a shorter window where the provider enforces one."""
 
-    def __init__(self, provider: Provider, kind: LimitKind, per_minute: int, window: float) -> None:
+    def __init__(self, provider: Provider, kind: LimitKind, per_minute: float, window: float) -> None:
         meter: type[Bucket | Counter] = Bucket if provider == "openai" else Counter
         self.kind = kind
         self.per_minute = per_minute
+        self.shown = math.ceil(per_minute)
         self._meters: list[Meter] = [meter(per_minute, seconds) for seconds in sorted({MINUTE, window}, reverse=True)]
 
     def check(self, now: float, cost: int) -> Denied | None:
@@ -123,33 +134,45 @@ class Limit:
         wait = math.inf if cost > self.per_minute else max(waits)
         if not wait:
             return None
-        return Denied(self.kind, self.per_minute, round(self._meters[0].used(now)), cost, wait)
+        return Denied(self.kind, self.shown, round(self._meters[0].used(now)), cost, wait)
 
     def take(self, now: float, cost: int) -> None:
         for meter in self._meters:
             meter.take(now, cost)
 
+    def waste(self, now: float) -> None:
+        """Take what there is of one request, for one that was turned away."""
+        for meter in self._meters:
+            meter.take(now, min(1.0, meter.left(now)))
+
     def standing(self, now: float) -> Standing:
         """As the headers say it: always of the minute, even where a shorter window is what turns requests away."""
         minute = self._meters[0]
-        return Standing(self.per_minute, max(0, math.floor(self.per_minute - minute.used(now))), minute.reset(now))
+        return Standing(self.shown, max(0, math.floor(self.per_minute - minute.used(now))), minute.reset(now))
 
 
 class Limits:
     """All limits of one model or deployment."""
 
     def __init__(
-        self, provider: Provider, rpm: int | None, tpm: int | None, request_window: float, token_window: float
+        self, provider: Provider, rpm: float | None, tpm: float | None, request_window: float, token_window: float
     ) -> None:
         self._requests = Limit(provider, "requests", rpm, request_window) if rpm else None
         self._tokens = Limit(provider, "tokens", tpm, token_window) if tpm else None
+        self._refusals_count = provider == "openai"
 
     def admit(self, now: float, tokens: int) -> Denied | None:
-        """Count a request of `tokens` by `admission_tokens`, or say why not; a denied request counts nothing."""
+        """Count a request of `tokens` by `admission_tokens`, or say why not.
+
+        At OpenAI a denied request counts as a request too, "so continuously resending a request won't work" (rate
+        limit guide); at Azure it counts nothing.
+        """
         wanted = [(limit, cost) for limit, cost in ((self._requests, 1), (self._tokens, tokens)) if limit]
         for limit, cost in wanted:
-            if denied := limit.check(now, cost):
-                return denied
+            if limit.check(now, cost):
+                if self._requests and self._refusals_count:
+                    self._requests.waste(now)
+                return limit.check(now, cost)
         for limit, cost in wanted:
             limit.take(now, cost)
         return None

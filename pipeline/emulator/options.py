@@ -10,24 +10,17 @@ from pipeline.errors import UserError
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class EmulatorOptions:
-    """A server as patient, as strict and as broken as wanted. All times are seconds of its own clock."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointOptions:
+    """One endpoint: what it answers as, how much, how fast, and how often it fails. Times are seconds of its clock."""
 
-    host: str = "127.0.0.1"
-    port: int = 0
-    """0: any free port."""
-    provider: Literal["both", "openai", "azure"] = "both"
-    """Whose URLs are served: `/v1/...` is OpenAI, `/openai/...` is Azure; each answers in its own manner."""
     model: str | None = None
     """The model whose rules hold whatever a request names; None: the one that the request names, 404 if unknown."""
     deployments: Mapping[str, str] = field(default_factory=dict)
     """Azure deployment to model. Empty: every deployment exists, and runs `model`, the model of its name, or gpt-4o."""
-    api_key: str | None = field(default=None, repr=False)
-    """Requests with any other key get 401; None: no key is needed."""
-    rpm: int | None = None
+    rpm: float | None = None
     """Requests per minute, for each model or deployment; None: unlimited, and no rate-limit headers."""
-    tpm: int | None = None
+    tpm: float | None = None
     request_window: float = 60.0
     """Also enforce the request limit's share of so many seconds (10 or 1: what Azure does)."""
     token_window: float = 60.0
@@ -43,6 +36,34 @@ class EmulatorOptions:
     """Tokens that reasoning models spend unseen before they answer; they count towards max_completion_tokens."""
     rates: Mapping[str, float] = field(default_factory=dict)
     """Share of requests that meet a fault: {"overloaded": 0.02, "refusal": 0.01}; names in `faults.FAULTS`."""
+
+    def __post_init__(self) -> None:
+        for name, rate in self.rates.items():
+            check_fault(name, "the fault rates")
+            if not 0 <= rate <= 1:
+                raise UserError(f"The rate of fault {name!r} is {rate:g}; give a share between 0 and 1.")
+        for limit in ("rpm", "tpm", "request_window", "token_window"):
+            value = getattr(self, limit)
+            if value is not None and value <= 0:
+                raise UserError(f"{limit} is {value}; give a number above 0.")
+        for name in ("latency", "token_latency", "latency_sigma", "caption_tokens", "reasoning_tokens"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}; give 0 or more.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorOptions(EndpointOptions):
+    """A server as patient, as strict and as broken as wanted. It is itself the endpoint without a name."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0: any free port."""
+    provider: Literal["both", "openai", "azure"] = "both"
+    """Whose URLs are served: `/v1/...` is OpenAI, `/openai/...` is Azure; each answers in its own manner."""
+    endpoints: Mapping[str, EndpointOptions] = field(default_factory=dict)
+    """Further ones, each with its own quota, under `/NAME/v1/...` and `/NAME/openai/...`."""
+    api_key: str | None = field(default=None, repr=False)
+    """Requests with any other key get 401; None: no key is needed."""
     scenario: tuple[Step, ...] = ()
     """Faults at set times, numbers or images; goes before `rates`."""
     seed: int = 0
@@ -54,13 +75,14 @@ class EmulatorOptions:
     """Larger requests get 413."""
 
     def __post_init__(self) -> None:
-        for name, rate in self.rates.items():
-            check_fault(name, "the fault rates")
-            if not 0 <= rate <= 1:
-                raise UserError(f"The rate of fault {name!r} is {rate:g}; give a share between 0 and 1.")
+        EndpointOptions.__post_init__(self)  # a slotted class is another one than `super()` means
         if self.time_scale <= 0:
             raise UserError(f"The time scale is {self.time_scale:g}; give a number above 0.")
-        for limit in ("rpm", "tpm"):
-            value = getattr(self, limit)
-            if value is not None and value <= 0:
-                raise UserError(f"The limit {limit} is {value}; give a number above 0, or none for no limit.")
+        for number, step in enumerate(self.scenario, 1):
+            if step.endpoint and step.endpoint not in self.endpoints:
+                known = ", ".join(self.endpoints) or "none"
+                raise UserError(f"Step {number} of the scenario names endpoint {step.endpoint!r}; there are: {known}.")
+
+    def endpoint(self, name: str) -> EndpointOptions | None:
+        """The endpoint of that name; "" is the emulator itself."""
+        return self.endpoints.get(name) if name else self

@@ -8,14 +8,14 @@ from statistics import NormalDist
 from typing import Literal
 
 from pipeline.clock import Clock
-from pipeline.emulator import errors, replies
 from pipeline.emulator.answer import APOLOGY, Answer, caption, give_answer, image_tokens, prompt_tokens
-from pipeline.emulator.errors import Rejected, WireError
 from pipeline.emulator.faults import SPOILING, Arrival, chance, decide
 from pipeline.emulator.limits import Limits, Provider, admission_tokens
-from pipeline.emulator.options import EmulatorOptions
-from pipeline.emulator.question import Question, read_question
-from pipeline.emulator.stats import Stats
+from pipeline.emulator.options import EmulatorOptions, EndpointOptions
+from pipeline.emulator.stats import EndpointStats, Stats
+from pipeline.emulator.wire import errors, replies
+from pipeline.emulator.wire.errors import Rejected, WireError
+from pipeline.emulator.wire.question import Question, read_question
 from pipeline.errors import UnknownModel, UserError
 from pipeline.models import Model, find_model, list_models
 
@@ -50,6 +50,8 @@ class Call:
     api_version: str | None = None
     enhanced: bool = False
     """Sent to Azure's `/extensions/` path."""
+    endpoint: str = ""
+    """The name in its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Target:
     model: Model
     shown: str
     """As the answer names it."""
+    options: EndpointOptions
+    stats: EndpointStats
     limits: Limits
     now: float
     """When it was asked."""
@@ -90,19 +94,10 @@ class Service:
     def reset(self) -> None:
         """Forget everything: counters, limits, and how far the scenario is."""
         self.stats = Stats()
-        self._limits: dict[str, Limits] = {}
-
-    def now(self) -> float:
-        """Monotonic seconds of the emulator's own, possibly faster, clock."""
-        return self._clock.monotonic() * self.options.time_scale
-
-    async def sleep(self, seconds: float) -> None:
-        """Let so many of its own seconds pass."""
-        if seconds:
-            await self._clock.sleep(seconds / self.options.time_scale)
+        self._limits: dict[tuple[str, str], Limits] = {}
 
     def ask(self, call: Call, number: int) -> Outcome:
-        """The outcome of the request that arrived as `number`, counted from 1."""
+        """The outcome of the request that arrived as `number` at its endpoint, counted from 1."""
         self.stats.bytes_received += len(call.body)
         target = None
         try:
@@ -126,49 +121,43 @@ class Service:
         if self.options.api_key is not None and key != self.options.api_key:
             raise Rejected(errors.unauthorized(provider, key))
 
-    def model_list(self, provider: Provider) -> bytes:
-        """The body of `GET .../models`."""
+    def model_list(self, provider: Provider, endpoint: str) -> bytes:
+        """The body of `GET .../models`; Rejected (404) when there is no such endpoint."""
+        options = self._endpoint(provider, endpoint)
         names = [model.name for model in list_models() if model.provider == provider]
-        if self.options.model:
-            names = [self.options.model]
-        if provider == "azure" and self.options.deployments:
-            names = list(self.options.deployments)
+        if options.model:
+            names = [options.model]
+        if provider == "azure" and options.deployments:
+            names = list(options.deployments)
         return replies.model_list(names, int(self._clock.time()))
 
+    def _endpoint(self, provider: Provider, name: str) -> EndpointOptions:
+        options = self.options.endpoint(name)
+        if options is None:
+            raise Rejected(errors.unknown_url(provider, "POST", f"/{name}/"))
+        return options
+
     def _target(self, call: Call, body: Mapping[str, object]) -> Target:
+        options = self._endpoint(call.provider, call.endpoint)
         name = call.deployment or body.get("model")
         if not name or not isinstance(name, str):
             raise Rejected(WireError(400, "you must provide a model parameter"))
         if call.provider == "azure":
             if call.enhanced and (call.api_version or "") > ENHANCED_UNTIL:
                 raise Rejected(errors.NO_SUCH_RESOURCE)
-            return self._deployment(name)
-        try:
-            model = find_model(self.options.model or name)
-        except UnknownModel:
-            raise Rejected(errors.unknown_model(name)) from None
-        except UserError:
-            raise Rejected(errors.NO_IMAGES) from None
-        if model.responses_only:
-            raise Rejected(errors.RESPONSES_ONLY)
-        return Target(name, model, name, self._limits_of("openai", name), self.now())
+            model = _model_behind(options, name)
+            shown = model.requested
+        else:
+            model, shown = _model_named(options, name), name
+        limits = self._limits_of(call, options, name)
+        return Target(name, model, shown, options, self.stats.at(call.endpoint), limits, self._clock.monotonic())
 
-    def _deployment(self, name: str) -> Target:
-        options = self.options
-        if options.deployments and name not in options.deployments:
-            raise Rejected(errors.NO_SUCH_DEPLOYMENT)
-        try:
-            model = find_model(options.deployments.get(name) or options.model or f"azure:{name}")
-        except UserError:
-            model = find_model(FALLBACK_MODEL)
-        return Target(name, model, model.requested, self._limits_of("azure", name), self.now())
-
-    def _limits_of(self, provider: Provider, name: str) -> Limits:
-        if name not in self._limits:
-            options = self.options
-            windows = (options.request_window, options.token_window)
-            self._limits[name] = Limits(provider, options.rpm, options.tpm, *windows)
-        return self._limits[name]
+    def _limits_of(self, call: Call, options: EndpointOptions, name: str) -> Limits:
+        place = call.endpoint, name
+        if place not in self._limits:
+            windows = options.request_window, options.token_window
+            self._limits[place] = Limits(call.provider, options.rpm, options.tpm, *windows)
+        return self._limits[place]
 
     def _read(self, call: Call, target: Target, body: Mapping[str, object]) -> Question:
         version, decode = call.api_version, self.options.decode
@@ -183,8 +172,9 @@ class Service:
         pictures = sum(image_tokens(target.model, picture) for picture in question.pictures)
         cost = admission_tokens(call.provider, question.characters, pictures, question.max_tokens)
         if denied := target.limits.admit(target.now, cost):
-            self.stats.denied[denied.kind] += 1
+            target.stats.rate_limited[denied.kind] += 1
             raise Rejected(errors.denied(call.provider, denied, target.name, call.api_version or "v1"))
+        target.stats.admit(cost, target.now)
 
     def _fault(self, call: Call, target: Target, question: Question, number: int) -> str | None:
         """The fault that spoils the answer; Rejected when the fault is an error."""
@@ -198,20 +188,21 @@ class Service:
             question=digest,
             images=tuple(picture.digest for picture in question.pictures),
             attempt=stats.asked[digest],
+            endpoint=call.endpoint,
         )
-        step = decide(self.options.scenario, self.options.rates, self.options.seed, arrival)
+        step = decide(self.options.scenario, target.options.rates, self.options.seed, arrival)
         if step is None:
             return None
-        stats.faults[step.fault] += 1
+        target.stats.faults[step.fault] += 1
         error = errors.ordered(step.fault, call.provider, target.name, call.api_version or "v1", step.retry_after)
         if error:
             raise Rejected(error)
         return step.fault
 
     def _answer(self, call: Call, target: Target, question: Question, fault: str | None) -> Outcome:
-        answer = self._say(target.model, question, fault)
-        self.stats.prompt_tokens += answer.prompt_tokens
-        self.stats.completion_tokens += answer.completion_tokens
+        answer = _say(target, question, fault)
+        target.stats.prompt_tokens += answer.prompt_tokens
+        target.stats.completion_tokens += answer.completion_tokens
         body = replies.completion(
             answer,
             provider=call.provider,
@@ -221,12 +212,14 @@ class Service:
             old=target.model.name == OLD_MODEL,
             grounding=call.enhanced and question.grounding,
         )
-        delay = self._delay(question.digest, answer)
+        delay = self._delay(target.options, question.digest, answer)
         content_type = JSON
         if fault == "invalid_json":
             body = body[: len(body) // 2]
         elif fault == "html":
             body, content_type = PAGE, HTML
+        elif fault == "wrong_content_type":
+            content_type = "text/plain"
         return Outcome(
             status=200,
             body=body,
@@ -237,26 +230,50 @@ class Service:
             question=None if fault in SPOILING else question.digest,
         )
 
-    def _say(self, model: Model, question: Question, fault: str | None) -> Answer:
-        prompt = prompt_tokens(model, question)
-        if prompt > (model.context_tokens or prompt):
-            raise Rejected(errors.context_length(model.context_tokens, prompt))
-        if fault in ("refusal", "apology"):
-            return give_answer(model, prompt, APOLOGY)
-        text = caption(model, question, self.options.caption_tokens)
-        if fault == "answer_filtered":
-            return replace(give_answer(model, prompt, text[: len(text) // 2]), finish="content_filter")
-        reasoning = self.options.reasoning_tokens if model.reasoning else 0
-        return give_answer(model, prompt, text, max_tokens=question.max_tokens, reasoning_tokens=reasoning)
-
-    def _delay(self, digest: str, answer: Answer) -> float:
-        options = self.options
+    def _delay(self, options: EndpointOptions, digest: str, answer: Answer) -> float:
         median = options.latency + options.token_latency * answer.completion_tokens
         if not options.latency_sigma:
             return median
         # The middle of the chance's step: never exactly 0, which no normal distribution has.
-        share = chance(options.seed, "latency", digest, self.stats.asked[digest]) + 2.0**-49
+        share = chance(self.options.seed, "latency", digest, self.stats.asked[digest]) + 2.0**-49
         return median * math.exp(options.latency_sigma * NormalDist().inv_cdf(share))
+
+
+def _model_named(options: EndpointOptions, name: str) -> Model:
+    """OpenAI: the model that is asked for."""
+    try:
+        model = find_model(options.model or name)
+    except UnknownModel:
+        raise Rejected(errors.unknown_model(name)) from None
+    except UserError:
+        raise Rejected(errors.NO_IMAGES) from None
+    if model.responses_only:
+        raise Rejected(errors.RESPONSES_ONLY)
+    return model
+
+
+def _model_behind(options: EndpointOptions, deployment: str) -> Model:
+    """Azure: the model that a deployment runs."""
+    if options.deployments and deployment not in options.deployments:
+        raise Rejected(errors.NO_SUCH_DEPLOYMENT)
+    try:
+        return find_model(options.deployments.get(deployment) or options.model or f"azure:{deployment}")
+    except UserError:
+        return find_model(FALLBACK_MODEL)
+
+
+def _say(target: Target, question: Question, fault: str | None) -> Answer:
+    model, options = target.model, target.options
+    prompt = prompt_tokens(model, question)
+    if prompt > (model.context_tokens or prompt):
+        raise Rejected(errors.context_length(model.context_tokens, prompt))
+    if fault in ("refusal", "apology"):
+        return give_answer(model, prompt, APOLOGY)
+    text = caption(model, question, options.caption_tokens)
+    if fault == "answer_filtered":
+        return replace(give_answer(model, prompt, text[: len(text) // 2]), finish="content_filter")
+    reasoning = options.reasoning_tokens if model.reasoning else 0
+    return give_answer(model, prompt, text, max_tokens=question.max_tokens, reasoning_tokens=reasoning)
 
 
 def _headers(

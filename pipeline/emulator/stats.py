@@ -3,61 +3,133 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class EndpointStats:
+    """Counters of one endpoint."""
+
+    requests: int = 0
+    """Chat requests that arrived."""
+    admitted: int = 0
+    """Requests that its limits let through, whatever became of them."""
+    admitted_tokens: int = 0
+    """What they counted for, by the provider's estimate."""
+    answered: int = 0
+    """With a usable answer, sent to the last byte."""
+    prompt_tokens: int = 0
+    """Billed: of every answer that was made, whether it arrived whole or not."""
+    completion_tokens: int = 0
+    rate_limited: Counter[str] = field(default_factory=Counter)
+    """429s because of a limit, by limit."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """Ordered faults, by name."""
+    first_admitted: float | None = None
+    """Seconds of the emulator's clock."""
+    last_admitted: float | None = None
+
+    def admit(self, tokens: int, now: float) -> None:
+        self.admitted += 1
+        self.admitted_tokens += tokens
+        self.last_admitted = now
+        if self.first_admitted is None:
+            self.first_admitted = now
+
+    def as_json(self) -> dict[str, object]:
+        seconds = (self.last_admitted or 0.0) - (self.first_admitted or 0.0)
+        return {
+            "requests": self.requests,
+            "admitted": self.admitted,
+            "admitted_tokens": self.admitted_tokens,
+            "admitted_seconds": round(seconds, 3),
+            "answered": self.answered,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "rate_limited": dict(self.rate_limited),
+            "faults": dict(self.faults),
+        }
 
 
 class Stats:
     """Counters since the start or the last `POST /reset`."""
 
     def __init__(self) -> None:
-        self.requests = 0
-        """Chat requests that arrived."""
-        self.answered = 0
-        """With a usable answer, sent to the last byte."""
+        self.endpoints: dict[str, EndpointStats] = {}
+        """By name; "" is the one without."""
         self.abandoned = 0
         """The client went away before the answer."""
         self.images = 0
         """In admitted requests."""
-        self.prompt_tokens = 0
-        """Billed: of every answer that was made, whether it arrived whole or not."""
-        self.completion_tokens = 0
         self.bytes_received = 0
         self.mime_mismatches = 0
         """Images whose data URL claims another type than their bytes."""
         self.in_flight = 0
         self.peak_in_flight = 0
-        self.denied: Counter[str] = Counter()
-        """429s because of a limit, by limit."""
-        self.faults: Counter[str] = Counter()
-        """Ordered faults, by name."""
         self.statuses: Counter[int] = Counter()
         self.asked: Counter[str] = Counter()
         """Valid questions that were admitted, by `Question.digest`."""
         self.delivered: Counter[str] = Counter()
         """Answered questions, by `Question.digest`: more than one means that a caption was asked for twice."""
         self.first_arrival: float | None = None
-        """Monotonic seconds."""
+        """Seconds of the emulator's clock."""
         self.last_answer: float | None = None
 
+    def at(self, endpoint: str) -> EndpointStats:
+        """The counters of the endpoint of that name."""
+        return self.endpoints.setdefault(endpoint, EndpointStats())
+
     @contextmanager
-    def handling(self, now: float) -> Iterator[int]:
-        """Around one request; gives its number, counted from 1."""
-        self.requests += 1
+    def handling(self, endpoint: str, now: float) -> Iterator[int]:
+        """Around one request; gives its number at its endpoint, counted from 1."""
+        counters = self.at(endpoint)
+        counters.requests += 1
         if self.first_arrival is None:
             self.first_arrival = now
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         try:
-            yield self.requests
+            yield counters.requests
         finally:
             self.in_flight -= 1
 
-    def sent(self, status: int, question: str | None, now: float) -> None:
+    def sent(self, endpoint: str, status: int, question: str | None, now: float) -> None:
         """A response left whole; `question` is the digest when it is a usable answer."""
         self.statuses[status] += 1
         self.last_answer = now
         if question is not None:
-            self.answered += 1
+            self.at(endpoint).answered += 1
             self.delivered[question] += 1
+
+    @property
+    def requests(self) -> int:
+        """Chat requests that arrived, at all endpoints."""
+        return sum(each.requests for each in self.endpoints.values())
+
+    @property
+    def answered(self) -> int:
+        """With a usable answer, by all endpoints."""
+        return sum(each.answered for each in self.endpoints.values())
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Billed by all endpoints."""
+        return sum(each.prompt_tokens for each in self.endpoints.values())
+
+    @property
+    def completion_tokens(self) -> int:
+        """Billed by all endpoints."""
+        return sum(each.completion_tokens for each in self.endpoints.values())
+
+    @property
+    def rate_limited(self) -> Counter[str]:
+        """429s because of a limit, by limit, of all endpoints."""
+        return sum((each.rate_limited for each in self.endpoints.values()), Counter[str]())
+
+    @property
+    def faults(self) -> Counter[str]:
+        """Ordered faults of all endpoints, by name."""
+        return sum((each.faults for each in self.endpoints.values()), Counter[str]())
 
     @property
     def repeated(self) -> int:
@@ -65,10 +137,11 @@ class Stats:
         return self.delivered.total() - len(self.delivered)
 
     def as_json(self) -> dict[str, object]:
-        """For `GET /stats`."""
+        """For `GET /stats`: all endpoints together, and each that has a name."""
         seconds = 0.0
         if self.first_arrival is not None and self.last_answer is not None:
             seconds = self.last_answer - self.first_arrival
+        named = {name: each.as_json() for name, each in sorted(self.endpoints.items()) if name}
         return {
             "requests": self.requests,
             "answered": self.answered,
@@ -80,10 +153,11 @@ class Stats:
             "mime_mismatches": self.mime_mismatches,
             "in_flight": self.in_flight,
             "peak_in_flight": self.peak_in_flight,
-            "rate_limited": dict(self.denied),
+            "rate_limited": dict(self.rate_limited),
             "faults": dict(self.faults),
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "distinct_questions": len(self.asked),
             "repeated_answers": self.repeated,
             "seconds": round(seconds, 3),
+            **({"endpoints": named} if named else {}),
         }

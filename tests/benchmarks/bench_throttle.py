@@ -25,9 +25,9 @@ from pipeline.api.limits.rules import AdmissionCost, limit_rules
 from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.api.payload import build_template
 from pipeline.api.throttle import Throttle, ThrottleClosed
+from pipeline.clock import ScaledClock
 from pipeline.items import Probe, Reply, Request, Sent, SourceImage
 from pipeline.models import find_model, prompt_tokens
-from tests.helpers.clock import ScaledClock
 from tests.helpers.pictures import encoded, photo
 from tests.helpers.servers import emulate_process
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pipeline.emulator.answer import caption, give_answer, prompt_tokens, text_tokens
-from pipeline.emulator.question import Message, Picture, Question
+from pipeline.emulator.wire.question import Message, Picture, Question
 from pipeline.models import find_model
 
 GPT_4O = find_model("gpt-4o")

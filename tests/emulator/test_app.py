@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.emulator.app import Running
 from pipeline.emulator.faults import Step
-from pipeline.emulator.options import EmulatorOptions
+from pipeline.emulator.options import EmulatorOptions, EndpointOptions
 from pipeline.errors import UserError
 from tests.helpers.pictures import encoded, photo
 from tests.helpers.servers import emulate
@@ -47,6 +47,24 @@ async def test_every_path_of_both_providers(emulator):
         assert "jpeg picture" in json.loads(body)["choices"][0]["message"]["content"]
     assert emulator.stats.answered == 4
     assert emulator.base_url == f"{emulator.endpoint}/v1"
+
+
+async def test_named_endpoints_answer_under_their_names():
+    async with emulate(EmulatorOptions(endpoints={"east": EndpointOptions(rpm=1)})) as running:
+        assert [(await post(running, "/east/v1/chat/completions"))[0] for _ in range(2)] == [200, 429]
+        assert (await post(running, "/east/openai/v1/chat/completions", REQUEST | {"model": "d"}))[0] == 200
+        assert (await post(running))[0] == 200
+        assert (await post(running, "/west/v1/chat/completions"))[0] == 404
+        assert (await get(running, "/east/v1/models"))[0] == 200
+        assert (await get(running, "/stats"))[1]["endpoints"]["east"]["answered"] == 2
+
+
+async def test_a_good_answer_under_a_wrong_content_type():
+    async with emulate(EmulatorOptions(scenario=(Step("wrong_content_type"),))) as running:
+        status, headers, body = await post(running)
+        assert (status, headers["Content-Type"]) == (200, "text/plain")
+        assert json.loads(body)["choices"]
+        assert running.stats.answered == 1
 
 
 async def test_unknown_paths_are_refused_in_the_providers_manner(emulator):

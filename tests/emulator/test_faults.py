@@ -1,11 +1,10 @@
 import pytest
 
-from pipeline.emulator.faults import FAULTS, LASTING, PASSING, SPOILING, Arrival, Step, chance, decide, load_scenario
-from pipeline.errors import UserError
+from pipeline.emulator.faults import FAULTS, LASTING, PASSING, SPOILING, Arrival, Step, chance, decide
 
 
-def arrival(number=1, seconds=0.0, question="q", images=("abcdef",), attempt=1):
-    return Arrival(number, seconds, question, images, attempt)
+def arrival(number=1, seconds=0.0, question="q", images=("abcdef",), attempt=1, endpoint=""):
+    return Arrival(number, seconds, question, images, attempt, endpoint)
 
 
 def fault(steps=(), rates=None, seed=0, **about):
@@ -21,6 +20,11 @@ def test_a_step_holds_for_the_requests_it_names():
 def test_a_step_holds_for_its_seconds():
     steps = [Step("cut", seconds=(30, 60))]
     assert [fault(steps, seconds=at) for at in (29.9, 30.0, 59.9, 60.0)] == [None, "cut", "cut", None]
+
+
+def test_a_step_can_strike_one_endpoint_alone():
+    steps = [Step("cut", endpoint="east")]
+    assert [fault(steps, endpoint=name) for name in ("", "east", "west")] == [None, "cut", None]
 
 
 def test_a_step_can_name_an_image_by_the_beginning_of_its_digest():
@@ -70,47 +74,3 @@ def test_chance_is_a_share():
 def test_every_fault_is_described_once():
     assert not set(LASTING) & set(PASSING)
     assert set(FAULTS) >= SPOILING
-
-
-def test_a_scenario_file_is_read(tmp_path):
-    path = tmp_path / "night.toml"
-    path.write_text(
-        """
-        [[step]]
-        fault = "rate_limit"
-        requests = [1, 20]
-        retry_after = 2
-
-        [[step]]
-        fault = "overloaded"
-        seconds = [30, 60.5]
-        rate = 0.5
-        """
-    )
-    assert load_scenario(path) == (
-        Step("rate_limit", requests=(1, 20), retry_after=2),
-        Step("overloaded", seconds=(30, 60.5), rate=0.5),
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('[[step]]\nfault = "overlaoded"', "did you mean overloaded"),
-        ('[[step]]\nfault = "cut"\nrequest = [1, 2]', "Unknown key 'request' in step 1 .*did you mean requests"),
-        ('[[step]]\nfault = "cut"\nrequests = 3', "requests in step 1"),
-        ("[[step]]\nrate = 1.0", "No fault is named in step 1"),
-        ("steps = []", "must hold"),
-        ("[[step", "cannot be read"),
-    ],
-)
-def test_a_wrong_scenario_is_named(tmp_path, text, message):
-    path = tmp_path / "night.toml"
-    path.write_text(text)
-    with pytest.raises(UserError, match=message):
-        load_scenario(path)
-
-
-def test_a_missing_scenario_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere\.toml cannot be read"):
-        load_scenario(tmp_path / "nowhere.toml")

@@ -69,11 +69,28 @@ def test_a_request_larger_than_the_limit_never_fits(provider):
     assert math.isinf(denied.wait_seconds)
 
 
-def test_a_denied_request_counts_nothing():
-    quota = limits(rpm=2, tpm=100)
+def test_at_azure_a_denied_request_counts_nothing():
+    quota = limits("azure", rpm=2, tpm=100)
     assert quota.admit(0.0, 60) is None
     assert quota.admit(0.0, 60) is not None
     assert quota.admit(0.0, 40) is None
+
+
+def test_at_openai_a_denied_request_counts_as_a_request():
+    quota = limits(rpm=3, tpm=100)
+    assert quota.admit(0.0, 60) is None
+    assert quota.admit(0.0, 60) is not None
+    assert quota.admit(0.0, 40) is None, "but none of its tokens"
+    denied = quota.admit(0.0, 1)
+    assert denied is not None
+    assert (denied.kind, denied.wait_seconds) == ("requests", 20.0)
+
+
+def test_who_keeps_resending_to_openai_never_gets_through():
+    quota = limits(rpm=60)
+    assert all(quota.admit(0.0, 1) is None for _ in range(60))
+    assert all(quota.admit(second / 2, 1) for second in range(1, 100))
+    assert quota.admit(51.0, 1) is None, "who waits does"
 
 
 def test_headers_say_what_is_left_and_when_it_is_full_again():

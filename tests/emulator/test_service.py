@@ -4,6 +4,7 @@ import base64
 import json
 import math
 import statistics
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.clock import SystemClock
 from pipeline.emulator.faults import Step
-from pipeline.emulator.options import EmulatorOptions
+from pipeline.emulator.options import EmulatorOptions, EndpointOptions
 from pipeline.emulator.service import Call, Outcome, Service
 from pipeline.errors import UserError
 from pipeline.images import hash_bytes
@@ -54,17 +55,15 @@ def azure(body: bytes, deployment: str | None = "captions", version: str | None 
 
 
 class Asking:
-    """A service, and a count of the requests it gets."""
+    """A service that is called without a server."""
 
     def __init__(self, **options: object) -> None:
         self.clock = StillClock()
         self.service = Service(EmulatorOptions(**options), self.clock)
-        self.number = 0
 
     def __call__(self, call: Call) -> Outcome:
-        self.number += 1
-        with self.service.stats.handling(self.service.now()):
-            return self.service.ask(call, self.number)
+        with self.service.stats.handling(call.endpoint, self.clock.now) as number:
+            return self.service.ask(call, number)
 
 
 def body_of(outcome: Outcome):
@@ -175,7 +174,7 @@ def test_without_named_deployments_every_deployment_exists():
 
 def test_the_models_that_are_listed():
     def names(provider, **options):
-        return [model["id"] for model in json.loads(Asking(**options).service.model_list(provider))["data"]]
+        return [model["id"] for model in json.loads(Asking(**options).service.model_list(provider, ""))["data"]]
 
     assert {"gpt-4o", "o4-mini"} <= set(names("openai"))
     assert "describe" not in names("openai")
@@ -219,7 +218,7 @@ def test_openais_limits_in_headers_and_errors():
     assert error_of(denied)["type"] == "requests"
     ask.clock.now += 30
     assert ask(openai(request(max_tokens=1000))).status == 200
-    assert ask.service.stats.denied == {"requests": 1}
+    assert ask.service.stats.rate_limited == {"requests": 1}
 
 
 def test_azures_limits_in_headers_and_errors():
@@ -234,13 +233,6 @@ def test_azures_limits_in_headers_and_errors():
     assert error_of(denied)["code"] == "429"
     assert error_of(denied)["message"].endswith("Please retry after 45 seconds.")
     assert ask(azure(request(max_tokens=1000), deployment="another")).status == 200, "each deployment has its own"
-
-
-def test_its_clock_can_go_faster():
-    ask = Asking(rpm=1, time_scale=60)
-    assert [ask(openai(request())).status for _ in range(2)] == [200, 429]
-    ask.clock.now += 1
-    assert ask(openai(request())).status == 200
 
 
 @pytest.mark.parametrize(
@@ -269,7 +261,7 @@ def test_an_ordered_rate_limit_says_when_to_come_back():
     assert "try again in 2.5s" in error_of(outcome)["message"]
     assert ask(openai(request())).status == 200
     assert ask.service.stats.faults == {"rate_limit": 1}
-    assert ask.service.stats.denied == {}, "no limit was reached"
+    assert ask.service.stats.rate_limited == {}, "no limit was reached"
 
 
 def test_errors_of_a_proxy_are_pages():
@@ -327,7 +319,7 @@ def test_stats_tell_what_was_asked_twice():
     data = [picture(60 + index, 40) for index in range(3)]
     for item in (*data, data[0]):
         outcome = ask(openai(request(item)))
-        ask.service.stats.sent(outcome.status, outcome.question, ask.service.now())
+        ask.service.stats.sent("", outcome.status, outcome.question, ask.clock.now)
     stats = ask.service.stats.as_json()
     assert (stats["requests"], stats["answered"], stats["images"]) == (4, 4, 4)
     assert (stats["distinct_questions"], stats["repeated_answers"]) == (3, 1)
@@ -385,3 +377,29 @@ def test_no_request_is_beyond_it(provider, path, value):
 def test_wrong_options_are_named(options):
     with pytest.raises(UserError):
         EmulatorOptions(**options)
+
+
+def test_each_endpoint_has_its_own_quota_and_its_own_outage():
+    endpoints = {"east": EndpointOptions(rpm=2), "west": EndpointOptions(model="gpt-4o-mini")}
+    ask = Asking(rpm=1, endpoints=endpoints, scenario=(Step("overloaded", endpoint="west", requests=(2, 2)),))
+    at = {name: replace(openai(request()), endpoint=name) for name in ("", "east", "west", "north")}
+    assert [ask(at[""]).status for _ in range(2)] == [200, 429]
+    assert [ask(at["east"]).status for _ in range(3)] == [200, 200, 429]
+    assert [ask(at["west"]).status for _ in range(3)] == [200, 503, 200]
+    assert ask(at["north"]).status == 404
+    assert body_of(ask(at["west"]))["usage"]["prompt_tokens"] == 2833 + 5667 * 2 + 9
+    stats = ask.service.stats
+    told = stats.as_json()
+    assert (stats.requests, told["rate_limited"], told["faults"]) == (10, {"requests": 2}, {"overloaded": 1})
+    assert told["endpoints"]["east"]["admitted"] == 2
+    assert told["endpoints"]["west"]["faults"] == {"overloaded": 1}
+
+
+def test_what_was_admitted_is_counted_as_the_provider_counts_it():
+    ask = Asking(tpm=2000)
+    for _ in range(2):
+        ask(azure(request(max_tokens=1000)))
+        ask.clock.now += 5
+    counters = ask.service.stats.at("")
+    assert (counters.admitted, counters.admitted_tokens) == (1, 1000 + 425 + 3)
+    assert (counters.first_admitted, counters.last_admitted) == (1000.0, 1000.0)

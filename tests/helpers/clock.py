@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pipeline.clock
-from pipeline.clock import SystemClock
-
 # Different on purpose, so that a duration taken from the wrong one shows; and large, so that rounding errors do.
 EPOCH_SECONDS = 1_763_000_000.0
 UPTIME_SECONDS = 1_000_000.0
@@ -104,22 +101,6 @@ class FakeClock:
         while self._next_due() == due:
             asyncio.get_running_loop().call_soon(heapq.heappop(self._timers).run)
         return True
-
-
-class ScaledClock(SystemClock):
-    """Real time that runs faster: a minute's limits are tried out in seconds, with a server of the same scale."""
-
-    def __init__(self, scale: float) -> None:
-        self._scale = scale
-
-    def monotonic(self) -> float:
-        return super().monotonic() * self._scale
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(seconds / self._scale)
-
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> pipeline.clock.Timer:
-        return super().call_later(seconds / self._scale, callback)
 
 
 class Timer:

@@ -67,6 +67,7 @@ TABLE: dict[str, tuple[str, str | None]] = {
     "html": ("answered 2", "server_error"),
     "empty_choices": ("answered 2", "server_error"),
     "empty_answer": ("answered 1", "answered 1"),
+    "wrong_content_type": ("answered 1", "answered 1"),
     "missing_usage": ("answered 1", "answered 1"),
 }
 

@@ -10,8 +10,8 @@ from typing import NoReturn, TypeVar
 
 import pybase64
 
-from pipeline.emulator.errors import BAD_JSON, UNSUPPORTED_IMAGE, Rejected, WireError
 from pipeline.emulator.limits import Provider
+from pipeline.emulator.wire.errors import BAD_JSON, UNSUPPORTED_IMAGE, Rejected, WireError
 from pipeline.errors import ImageError
 from pipeline.images import decode_rgb, hash_bytes
 from pipeline.images.probe import is_complete, probe

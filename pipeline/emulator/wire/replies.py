@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Iterable, Mapping
 
 from pipeline.emulator.answer import Answer
-from pipeline.emulator.errors import filter_results, go_duration
 from pipeline.emulator.limits import LimitKind, Provider, Standing
+from pipeline.emulator.wire.errors import filter_results, go_duration
 
 JsonObject = dict[str, object]
 

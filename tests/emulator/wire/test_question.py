@@ -4,8 +4,8 @@ import json
 import pytest
 from PIL import Image
 
-from pipeline.emulator.errors import Rejected
-from pipeline.emulator.question import PARAMETERS, Question, read_question
+from pipeline.emulator.wire.errors import Rejected
+from pipeline.emulator.wire.question import PARAMETERS, Question, read_question
 from pipeline.models import find_model
 from tests.helpers.pictures import animation, encoded, exif, photo, stored
 

@@ -3,9 +3,9 @@ import math
 
 import pytest
 
-from pipeline.emulator.errors import FAULT_ERRORS, denied, go_duration, ordered, unauthorized
 from pipeline.emulator.faults import FAULTS
 from pipeline.emulator.limits import Denied
+from pipeline.emulator.wire.errors import FAULT_ERRORS, denied, go_duration, ordered, unauthorized
 
 
 def error_of(wire):
