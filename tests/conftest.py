@@ -19,6 +19,10 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 HERE = ("127.0.0.1", "::1", "localhost", "", None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=3, help="How often the crash test kills the command.")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_other_machine() -> Iterator[None]:
     """Fail a test that connects to, or looks up, another machine.

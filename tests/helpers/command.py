@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,14 @@ class Command:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.returncode is None
+
     def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+        """Without effect on a command that has ended."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
 
     async def ended(self) -> Ended:
         out, err = await self._process.communicate()

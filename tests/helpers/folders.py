@@ -12,3 +12,13 @@ def write_jpegs(folder: Path, count: int, width: int = 96, height: int = 64, gra
     for number, path in enumerate(paths):
         path.write_bytes(encoded(photo(width, height, grain=grain, seed=number)))
     return paths
+
+
+def write_small_jpegs(folder: Path, count: int, begin: int = 0) -> list[Path]:
+    """`count` JPEGs of 16x16 pixels that differ in a comment: a hundred times as fast, for runs of many images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = encoded(photo(16, 16))
+    paths = [folder / f"{number:07}.jpg" for number in range(begin, begin + count)]
+    for number, path in enumerate(paths, begin):
+        path.write_bytes(data[:2] + b"\xff\xfe\x00\x09%07d" % number + data[2:])
+    return paths
