@@ -6,6 +6,7 @@ Resources are opened outside the group, so that they outlive its cancelled tasks
 import asyncio
 import functools
 import gc
+import random
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Executor
@@ -16,11 +17,12 @@ from pipeline.api.endpoint import catalogue_name, split_name
 from pipeline.api.options import ModelOptions
 from pipeline.api.prompts import own_prompts
 from pipeline.clock import Clock, utc
+from pipeline.engine.fetching import FETCHED_BYTES, Fetcher, fetch_images
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.plan import Plan
 from pipeline.engine.pools import Pools, on, open_pools
-from pipeline.engine.preparing.preparer import Fit, Preparer
+from pipeline.engine.preparing.preparer import Fit, Listed, Preparer
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
 from pipeline.engine.stages import Line, ask_images, list_images, prepare_images, record_images, take_records
@@ -28,8 +30,9 @@ from pipeline.engine.stats import Ending, Observer, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
 from pipeline.images import ImageOptions
+from pipeline.items import SourceImage
 from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
-from pipeline.sources import Source, open_source
+from pipeline.sources import Source, has_remote, open_source
 from pipeline.store import Store, open_store, read_status
 
 OBSERVE_SECONDS = 0.25
@@ -103,22 +106,30 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
 async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools) -> None:
     """The one TaskGroup. However it ends, what was answered is recorded."""
     plan, askers, preparers = run.plan, provider.concurrency, pools.image_workers
+    fetchers = plan.run.fetchers if has_remote(run.source) else 0
+    listed: Channel[SourceImage] = Channel("listed", capacity=512, senders=1)
+    todo: Channel[Listed] = Channel("todo", capacity=512, senders=fetchers or 1)
     line = Line(
-        todo=Channel("todo", capacity=512, senders=1),
+        listed=listed if fetchers else todo,
+        todo=todo,
         ready=Channel("ready", capacity=READY_IMAGES, senders=preparers),
-        done=Channel("done", capacity=DONE_IMAGES, senders=preparers + askers),
+        done=Channel("done", capacity=DONE_IMAGES, senders=fetchers + preparers + askers),
+        fetched=ByteBudget(FETCHED_BYTES),
         in_flight=ByteBudget(plan.run.max_bytes_in_flight),
         stats=run.stats,
         stop=run.stop,
     )
     context = row_context(plan, run.id, run.model, provider)
     preparer = build_preparer(plan, run.model, run.source, provider)
+    fetcher = Fetcher(run.source, run.stop, run.clock, random.Random())
     try:
         with run.stop.abandonable():
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
                 listing = own_prompts(run.source.list(), plan.model.prompt)
                 start(list_images(line, listing, store, pools.lister, plan.run.limit), name="list")
+                for number in range(fetchers):
+                    start(fetch_images(line, listed, fetcher), name=f"fetch-{number}")
                 for number in range(preparers):
                     start(prepare_images(line, preparer, pools.images), name=f"prepare-{number}")
                 for number in range(askers):

@@ -19,7 +19,12 @@ class RunOptions:
     max_bytes_in_flight: int = 128 * 1024 * 1024
     """Request bodies in memory at once, from ready until answered."""
 
+    fetchers: int = 32
+    """Files of a remote source on their way at once."""
+
     def __post_init__(self) -> None:
+        if self.fetchers < 1:
+            raise UserError(f"fetchers is {self.fetchers}; give how many files to fetch at once, 1 or more.")
         if self.limit is not None and self.limit < 0:
             raise UserError(f"limit is {self.limit}; give how many images to ask for at most.")
 

@@ -15,7 +15,7 @@ from pipeline.clock import Clock
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.pools import on
-from pipeline.engine.preparing.preparer import Preparer
+from pipeline.engine.preparing.preparer import Fetched, Listed, Preparer
 from pipeline.engine.providers import Provider
 from pipeline.engine.record import Asked, RowContext, Unprepared, to_record
 from pipeline.engine.stats import RunStats
@@ -43,9 +43,13 @@ Outcome = Asked | Unprepared
 class Line:
     """The channels between the stages, the shared counters and the request to stop."""
 
-    todo: Channel[SourceImage]
+    listed: Channel[SourceImage] | Channel[Listed]
+    """From the lister: to the fetchers, or where nothing is remote, the preparers' own `todo`."""
+    todo: Channel[Listed]
     ready: Channel[Request]
     done: Channel[Outcome]
+    fetched: ByteBudget
+    """Files fetched and not prepared yet."""
     in_flight: ByteBudget
     stats: RunStats
     stop: Stop
@@ -56,10 +60,10 @@ class Line:
 async def list_images(
     line: Line, listing: Iterator[SourceImage], store: Store, lister: Executor, limit: int | None
 ) -> None:
-    """Put every image that is not finished on `todo`, in the order of the listing."""
+    """Put every image that is not finished on `listed`, in the order of the listing."""
     loop = asyncio.get_running_loop()
     stats = line.stats
-    with line.todo.sending():
+    with line.listed.sending():
         try:
             while page := await loop.run_in_executor(lister, _next_page, listing, store):
                 for image, status in page:
@@ -70,7 +74,7 @@ async def list_images(
                         return
                     stats.listed += 1
                     if status is None:
-                        await line.todo.put(image)
+                        await line.listed.put(image)
                     else:
                         stats.skipped += 1
                         stats.skipped_without_caption += status != "captioned"
@@ -88,19 +92,21 @@ async def prepare_images(line: Line, preparer: Preparer, workers: Executor) -> N
     loop = asyncio.get_running_loop()
     with line.ready.sending(), line.done.sending():
         while hop := await next_hop(line.todo):
-            if line.stop.requested:
-                continue  # drain, so that the lister never waits for room
+            fetched = sum(len(item.data) for item in hop if isinstance(item, Fetched))
+            results: list[Request | Unprepared] = []
             try:
-                results = await loop.run_in_executor(workers, preparer, hop)
+                if not line.stop.requested:  # else drain, so that the lister never waits for room
+                    results = await loop.run_in_executor(workers, preparer, hop)
             except RunError as error:
                 line.stop.fail(error)
-                continue
+            hop.clear()
+            line.fetched.give_back(fetched)
             results.reverse()
             while results:
                 await _pass_on(line, results.pop())
 
 
-async def next_hop(todo: Channel[SourceImage]) -> list[SourceImage]:
+async def next_hop(todo: Channel[Listed]) -> list[Listed]:
     """Images for one thread hop: small ones together, up to about HOP_BYTES as listed. Empty: the channel has ended.
 
     No more than that is taken from the channel: an image in one worker's hands is not there for an idle one.
@@ -113,9 +119,10 @@ async def next_hop(todo: Channel[SourceImage]) -> list[SourceImage]:
     return hop
 
 
-def _listed_bytes(image: SourceImage) -> int:
+def _listed_bytes(item: Listed) -> int:
     """An image whose size nobody knows may be large."""
-    return HOP_BYTES if image.bytes is None else image.bytes
+    size = len(item.data) if isinstance(item, Fetched) else item.bytes
+    return HOP_BYTES if size is None else size
 
 
 async def _pass_on(line: Line, result: Request | Unprepared) -> None:

@@ -2,6 +2,6 @@
 
 from pipeline.sources.opening import open_source
 from pipeline.sources.options import SourceOptions
-from pipeline.sources.source import Source
+from pipeline.sources.source import RemoteSource, Source, has_remote, remote_source
 
-__all__ = ["Source", "SourceOptions", "open_source"]
+__all__ = ["RemoteSource", "Source", "SourceOptions", "has_remote", "open_source", "remote_source"]

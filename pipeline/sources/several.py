@@ -39,10 +39,14 @@ class Several:
                 yield image if image.key == part.name else replace(image, key=f"{part.name}/{image.key}")
 
     def read(self, image: SourceImage) -> bytes:
-        return self._source_of(image).read(image)
+        return self.source_of(image).read(image)
 
     def read_head(self, image: SourceImage, count: int) -> bytes:
-        return self._source_of(image).read_head(image, count)
+        return self.source_of(image).read_head(image, count)
 
-    def _source_of(self, image: SourceImage) -> Source:
+    @property
+    def sources(self) -> Sequence[Source]:
+        return [part.source for part in self._parts.values()]
+
+    def source_of(self, image: SourceImage) -> Source:
         return self._parts[image.key.partition("/")[0]].source

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.record import RowContext
 from pipeline.engine.stages import Line
 from pipeline.engine.stats import RunStats
@@ -59,10 +60,13 @@ def reply(caption: str = "A cat.", **changes: Any) -> Reply:
 
 
 def line(*, capacity: int = 4, preparers: int = 1, askers: int = 1, max_bytes: int = 1000) -> Line:
+    todo: Channel[Listed] = Channel("todo", capacity, senders=1)
     return Line(
-        todo=Channel("todo", capacity, senders=1),
+        listed=todo,
+        todo=todo,
         ready=Channel("ready", capacity, senders=preparers),
         done=Channel("done", capacity, senders=preparers + askers),
+        fetched=ByteBudget(max_bytes),
         in_flight=ByteBudget(max_bytes),
         stats=RunStats(),
         stop=Stop(),

@@ -15,6 +15,7 @@ from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import SystemClock
 from pipeline.engine import stages
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.record import Unprepared
 from pipeline.engine.stages import (
     HOP_BYTES,
@@ -159,7 +160,7 @@ def test_one_row_for_each_image_at_any_size_of_anything(
 
 async def test_a_hop_takes_small_images_together_and_leaves_the_rest_to_others() -> None:
     sizes = [1000] * (HOP_IMAGES + 3) + [HOP_BYTES, 10, 10, HOP_BYTES, None, 10]
-    todo: Channel[SourceImage] = Channel("todo", 100, senders=1)
+    todo: Channel[Listed] = Channel("todo", 100, senders=1)
     with todo.sending():
         for size in sizes:
             await todo.put(image(size=size))

@@ -19,7 +19,7 @@ class Listing:
             yield SourceImage(key, f"file:///{key}", "v1", 0 if data is None else len(data))
 
     def read(self, image: SourceImage) -> bytes:
-        data = self._files[image.key]
+        data = self._files[image.uri.removeprefix("file:///")]
         if data is None:
             raise ImageError("unreadable", "The file cannot be read.")
         return data

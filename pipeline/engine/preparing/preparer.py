@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
@@ -12,6 +13,18 @@ from pipeline.sources import Source
 log = logging.getLogger(__name__)
 
 Fit = Callable[[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An image of a remote source, whose bytes are here already."""
+
+    image: SourceImage
+    data: bytes = field(repr=False)
+
+
+Listed = SourceImage | Fetched
+"""What workers are given: an image to be read, or one that was fetched."""
 
 
 class Preparer:
@@ -33,19 +46,20 @@ class Preparer:
         self._image_tokens = image_tokens
         self._prompt_tokens = prompt_tokens
 
-    def __call__(self, images: Sequence[SourceImage]) -> list[Request | Unprepared]:
+    def __call__(self, images: Sequence[Listed]) -> list[Request | Unprepared]:
         """One result for each image, in order. Several small ones share a hop: it costs as much as preparing one.
 
         Raises RunError when the trouble is not the image's.
         """
         return [self._prepare(image) for image in images]
 
-    def _prepare(self, image: SourceImage) -> Request | Unprepared:
+    def _prepare(self, listed: Listed) -> Request | Unprepared:
+        image, data = (listed.image, listed.data) if isinstance(listed, Fetched) else (listed, None)
         if image.failure:
             return Unprepared(image, image.failure)
-        data: bytes | None = None
         try:
-            data = self._source.read(image)
+            if data is None:
+                data = self._source.read(image)
             return self._request(image, prepare(data, self._fit, self._options))
         except RunError:  # the source itself is gone, or refuses us
             raise

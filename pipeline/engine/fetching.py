@@ -1,0 +1,150 @@
+"""The stage between listing and preparing, for images of remote sources: many are fetched at once.
+
+Decides when to try again, when to give one image up and when the whole run; what an error means, its source has said.
+Bytes are counted from before they are fetched until they are prepared.
+"""
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+
+from pipeline.clock import Clock
+from pipeline.engine.flow.channel import Channel
+from pipeline.engine.preparing.preparer import Fetched, failure_of
+from pipeline.engine.record import Unprepared
+from pipeline.engine.stages import Line
+from pipeline.engine.stop import Stop
+from pipeline.errors import ImageError, NightcapError, Unavailable
+from pipeline.items import Failure, SourceImage
+from pipeline.sources import RemoteSource, Source, remote_source
+
+log = logging.getLogger(__name__)
+
+FETCHED_BYTES = 64 * 1024 * 1024
+"""Files in memory that are not prepared yet; what one is fetched for takes part with its size as listed."""
+UNKNOWN_BYTES = 1024 * 1024
+"""What a file counts for until it is here, when the listing did not say."""
+PATIENCE_SECONDS = 600.0
+"""A source that gave nothing for so long is given up, and the run with it."""
+ATTEMPTS = 8
+"""For one image, while others come."""
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Health:
+    """Of one source."""
+
+    answers: int = 0
+    silent_since: float | None = None
+    """When it failed after its last answer; None while it answers."""
+
+
+class Fetcher:
+    """Fetches one image at a time for each of its callers. What they share: whether each source answers, and a stop."""
+
+    def __init__(self, source: Source, stop: Stop, clock: Clock, rng: random.Random) -> None:
+        self._source = source
+        self._clock = clock
+        self._rng = rng
+        self._health: dict[RemoteSource, _Health] = {}
+        self._interruptible: set[asyncio.Timeout] = set()
+        stop.on_request(self._interrupt)
+
+    def remote(self, image: SourceImage) -> RemoteSource | None:
+        """What to fetch it from; None for one that is read where it is, or has failed already."""
+        return None if image.failure else remote_source(self._source, image)
+
+    async def fetch(self, remote: RemoteSource, image: SourceImage) -> Fetched | Unprepared | None:
+        """The image with its bytes, or with the reason why there are none.
+
+        None: the run was asked to stop. A fetch that is cut off costs nobody anything.
+
+        Raises RunError or UserError when the whole source is in trouble.
+        """
+        try:
+            async with asyncio.timeout(None) as scope:
+                self._interruptible.add(scope)
+                try:
+                    return await self._fetch(remote, image)
+                finally:
+                    self._interruptible.discard(scope)
+        except TimeoutError:
+            if scope.expired():
+                return None
+            raise
+
+    async def _fetch(self, remote: RemoteSource, image: SourceImage) -> Fetched | Unprepared:
+        health = self._health.setdefault(remote, _Health())
+        answers_before, attempt = health.answers, 0
+        while True:
+            try:
+                data = await remote.fetch(image)
+            except Unavailable as error:
+                attempt += 1
+                self._check(health, error)
+                if attempt >= ATTEMPTS and health.answers > answers_before:
+                    return Unprepared(image, Failure("server_error", f"Tried {attempt} times: {error}"))
+                await self._clock.sleep(wait_seconds(attempt, self._rng))
+            except ImageError as error:
+                self._answered(health)
+                return Unprepared(image, failure_of(error, image.key))
+            else:
+                self._answered(health)
+                return Fetched(image, data)
+
+    def _check(self, health: _Health, error: Unavailable) -> None:
+        """Say once that the source is waited for; raise `error` when that has gone on for too long."""
+        now = self._clock.monotonic()
+        if health.silent_since is None:
+            health.silent_since = now
+            log.warning("Waiting: %s", error)
+        elif now - health.silent_since > PATIENCE_SECONDS:
+            raise error
+
+    def _answered(self, health: _Health) -> None:
+        health.answers += 1
+        health.silent_since = None
+
+    def _interrupt(self) -> None:
+        for scope in self._interruptible:
+            scope.reschedule(0)  # long ago, by the loop's clock
+
+
+def wait_seconds(attempt: int, rng: random.Random) -> float:
+    """After the `attempt`-th failure: doubling, with jitter, so that all do not come back at once."""
+    return min(FIRST_WAIT_SECONDS * 2.0 ** (attempt - 1), LONGEST_WAIT_SECONDS) * rng.uniform(0.5, 1)
+
+
+async def fetch_images(line: Line, listed: Channel[SourceImage], fetcher: Fetcher) -> None:
+    """Fetch one image at a time; as many of these loops run as files may be on their way."""
+    with line.todo.sending(), line.done.sending():
+        while images := await listed.get():
+            if not line.stop.requested:
+                await _fetch(line, fetcher, images.pop())
+
+
+async def _fetch(line: Line, fetcher: Fetcher, image: SourceImage) -> None:
+    """Ends on `todo` or `done`; or, when the run stops, in nothing: the image waits for the next run."""
+    remote = fetcher.remote(image)
+    if remote is None:
+        await line.todo.put(image)
+        return
+    taken = UNKNOWN_BYTES if image.bytes is None else image.bytes
+    await line.fetched.take(taken)
+    found: Fetched | Unprepared | None = None
+    try:
+        found = await fetcher.fetch(remote, image)
+    except NightcapError as error:
+        line.stop.fail(error)
+    except Exception as error:  # a bug somewhere costs one row, not the night
+        found = Unprepared(image, failure_of(error, image.key))
+    if isinstance(found, Fetched):
+        line.fetched.give_back(taken - len(found.data))  # the preparer gives the rest back
+        await line.todo.put(found)
+        return
+    line.fetched.give_back(taken)
+    if found is not None:
+        await line.done.put(found)

@@ -1,0 +1,193 @@
+"""Fetching alone: what is tried again, what is given up, what is in memory meanwhile."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from pipeline.engine import fetching
+from pipeline.engine.fetching import ATTEMPTS, PATIENCE_SECONDS, Fetcher, fetch_images, wait_seconds
+from pipeline.engine.flow.byte_budget import ByteBudget
+from pipeline.engine.flow.channel import Channel
+from pipeline.engine.preparing.preparer import Fetched, Listed
+from pipeline.engine.record import Unprepared
+from pipeline.engine.stages import Line
+from pipeline.errors import ImageError, RunError, Unavailable, UserError
+from pipeline.items import Failure, SourceImage
+from pipeline.sources import Source, has_remote
+from pipeline.sources.several import Part, Several
+from tests.engine.making import line
+from tests.helpers.clock import FakeClock
+from tests.helpers.listing import Listing
+from tests.helpers.remote import RemoteListing, Trouble
+
+BUSY = Unavailable("s3://b/ does not answer (503 SlowDown).")
+
+
+async def fetched(
+    source: Source, of: Line, clock: FakeClock, fetchers: int = 4, images: Sequence[SourceImage] | None = None
+) -> tuple[list[Listed], list[Unprepared]]:
+    """All that comes out of the stage; every file is given back as soon as it came."""
+    listed: Channel[SourceImage] = Channel("listed", 1000, senders=1)
+    of.todo = Channel("todo", 1000, senders=fetchers)
+    of.done = Channel("done", 1000, senders=fetchers)
+    fetcher = Fetcher(source, of.stop, clock, random.Random(1))
+    came: list[Listed] = []
+
+    async def prepare() -> None:
+        while items := await of.todo.get():
+            came.extend(items)
+            of.fetched.give_back(sum(len(item.data) for item in items if isinstance(item, Fetched)))
+
+    with clock.autojump():
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            for _ in range(fetchers):
+                group.create_task(fetch_images(of, listed, fetcher))
+            group.create_task(prepare())
+            with listed.sending():
+                for image in source.list() if images is None else images:
+                    await listed.put(image)
+    failed = [item for item in of.done.get_nowait(1000) if isinstance(item, Unprepared)]
+    return came, failed
+
+
+def on_attempt(attempts: int, error: Exception) -> Trouble:
+    """The first `attempts` of each image fail."""
+    return lambda image, attempt: error if attempt <= attempts else None
+
+
+async def test_all_are_fetched_many_at_once() -> None:
+    files = {f"{number}.jpg": bytes(number) for number in range(50)}
+    source = RemoteListing(files)
+    came, failed = await fetched(source, line(max_bytes=10_000), FakeClock(), fetchers=8)
+    assert {item.image.key: item.data for item in came if isinstance(item, Fetched)} == files
+    assert not failed
+    assert source.most_at_once == 8
+
+
+async def test_bytes_in_memory_are_bounded_whatever_the_listing_said() -> None:
+    """Sizes that are unknown, too small or too large in the listing: the budget is whole again in the end."""
+    source = RemoteListing({str(number): b"x" * 100 for number in range(30)})
+    images = list(source.list())
+    images[3] = replace(images[3], bytes=None)
+    images[7] = replace(images[7], bytes=1)
+    images[9] = replace(images[9], bytes=100_000)
+    of = line()
+    of.fetched = ByteBudget(250)
+    came, _ = await fetched(source, of, FakeClock(), fetchers=8, images=images)
+    assert len(came) == 30
+    assert source.most_at_once <= 4
+    assert of.fetched.used == 0
+
+
+async def test_a_store_that_throttles_is_waited_for_and_that_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    until = clock.monotonic() + 300
+    source = RemoteListing(
+        {str(number): b"x" for number in range(20)},
+        lambda image, attempt: BUSY if clock.monotonic() < until else None,
+    )
+    came, failed = await fetched(source, line(), clock)
+    assert len(came) == 20
+    assert not failed
+    assert 300 <= clock.elapsed < 340
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == [f"Waiting: {BUSY}"]
+
+
+async def test_a_store_that_stays_away_ends_the_run() -> None:
+    clock, of = FakeClock(), line()
+    source = RemoteListing({str(number): b"x" for number in range(20)}, lambda image, attempt: BUSY)
+    came, failed = await fetched(source, of, clock)
+    assert of.stop.error is BUSY
+    assert came == failed == []
+    assert PATIENCE_SECONDS <= clock.elapsed < PATIENCE_SECONDS + 2 * fetching.LONGEST_WAIT_SECONDS
+    assert of.fetched.used == 0
+
+
+async def test_one_image_that_never_comes_is_a_row_that_the_next_run_asks_again() -> None:
+    source = RemoteListing(
+        {str(number): b"x" for number in range(20)},
+        lambda image, attempt: BUSY if image.key == "3" else None,
+    )
+    came, failed = await fetched(source, line(), FakeClock())
+    assert len(came) == 19
+    assert [(item.image.key, item.failure.reason) for item in failed] == [("3", "server_error")]
+    assert source.attempts["3"] == ATTEMPTS
+
+
+async def test_trouble_that_passes_is_no_trouble() -> None:
+    source = RemoteListing({str(number): b"x" for number in range(20)}, on_attempt(2, BUSY))
+    came, failed = await fetched(source, line(), FakeClock())
+    assert (len(came), failed) == (20, [])
+    assert set(source.attempts.values()) == {3}
+
+
+async def test_an_image_that_is_gone_is_a_row_at_once() -> None:
+    gone = ImageError("unreadable", "It is gone since it was listed.")
+    source = RemoteListing({"a": b"x", "b": b"x"}, lambda image, attempt: gone if image.key == "a" else None)
+    came, failed = await fetched(source, line(), FakeClock())
+    assert len(came) == 1
+    assert [(item.image.key, item.failure) for item in failed] == [
+        ("a", Failure("unreadable", "It is gone since it was listed."))
+    ]
+    assert source.attempts["a"] == 1
+
+
+async def test_a_bug_in_a_source_costs_one_row() -> None:
+    source = RemoteListing({"a": b"x", "b": b"x"}, lambda image, attempt: ValueError("?") if image.key == "a" else None)
+    came, failed = await fetched(source, line(), FakeClock())
+    assert len(came) == 1
+    assert [item.failure.reason for item in failed] == ["undecodable"]
+
+
+@pytest.mark.parametrize("error", [RunError("Credentials have expired."), UserError("No permission.")])
+async def test_trouble_of_the_source_stops_the_run(error: RunError | UserError) -> None:
+    of = line()
+    source = RemoteListing(
+        {str(number): b"x" for number in range(20)}, lambda image, attempt: error if image.key == "5" else None
+    )
+    await fetched(source, of, FakeClock(), fetchers=1)
+    assert of.stop.error is error
+    assert set(source.attempts) == set("012345")
+    assert of.fetched.used == 0
+
+
+async def test_a_stop_ends_the_waiting_at_once() -> None:
+    clock, of = FakeClock(), line()
+    clock.call_later(20, lambda: of.stop.request("interrupted"))
+    source = RemoteListing({str(number): b"x" for number in range(20)}, lambda image, attempt: BUSY)
+    came, failed = await fetched(source, of, clock)
+    assert came == failed == []
+    assert clock.elapsed == 20
+    assert of.stop.error is None
+    assert of.fetched.used == 0
+
+
+async def test_only_what_is_remote_is_fetched() -> None:
+    source = Several(
+        [Part("here", "here", Listing({"a": b"1"})), Part("there", "there", RemoteListing({"a": b"1", "b": b"2"}))]
+    )
+    assert has_remote(source)
+    images = [
+        *source.list(),
+        replace(next(source.list()), key="there/c", failure=Failure("unreadable", "No such row.")),
+    ]
+    came, failed = await fetched(source, line(), FakeClock(), images=images)
+    assert not failed
+    kinds = {(item.image.key, True) if isinstance(item, Fetched) else (item.key, False) for item in came}
+    assert kinds == {("here/a", False), ("there/a", True), ("there/b", True), ("there/c", False)}
+
+
+def test_a_folder_alone_is_not_remote() -> None:
+    assert not has_remote(Listing({}))
+    assert not has_remote(Several([Part("here", "here", Listing({}))]))
+
+
+def test_waits_double_up_to_half_a_minute() -> None:
+    waits = [wait_seconds(attempt, random.Random(3)) for attempt in range(1, 12)]
+    assert waits == sorted(waits)
+    assert 0.25 <= waits[0] <= 0.5
+    assert 15 <= waits[-1] <= 30
