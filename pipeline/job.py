@@ -24,7 +24,7 @@ from pipeline.engine.plan import Plan, RunOptions
 from pipeline.engine.stats import Observer, Summary
 from pipeline.errors import UserError
 from pipeline.images import ImageOptions
-from pipeline.sources import SourceOptions
+from pipeline.sources import SourceOptions, split_source
 from pipeline.store import StoreOptions
 
 SECTIONS: dict[str, type] = {
@@ -193,5 +193,10 @@ def _resolved(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         document["out"] = absolute(document["out"])
     source = document.get("source")
     if isinstance(source, dict) and isinstance(source.get("paths"), list):
-        document["source"] = {**source, "paths": [absolute(path) for path in source["paths"]]}
+        document["source"] = {**source, "paths": [_resolved_source(path, absolute) for path in source["paths"]]}
     return document
+
+
+def _resolved_source(given: object, absolute: Callable[[object], object]) -> object:
+    name, path = split_source(given) if isinstance(given, str) else (None, given)
+    return absolute(path) if name is None else f"{name}={absolute(path)}"

@@ -14,7 +14,7 @@ _REQUEST = (
     click.option("--azure-model", help="The model behind an Azure deployment."),
     click.option("--base-url", help="Address of an OpenAI-compatible endpoint."),
     click.option("--api-version", help="Azure api-version; without one the undated /openai/v1/ form is used."),
-    click.option("--prompt", help="What to ask about each image."),
+    click.option("--prompt", help="What to ask about each image; {column} is filled in from a listing."),
     click.option("--system", help="System prompt."),
     click.option("--detail", help="Image detail: high (default), low, auto or original."),
     click.option("--max-tokens", type=click.IntRange(min=1), help="Upper bound of an answer."),
@@ -22,6 +22,10 @@ _REQUEST = (
     click.option("--max-shrink", type=click.FloatRange(0, 1), help="What economy may take off a side (0.25)."),
     click.option("--include", multiple=True, help="Only files that match this glob; may be repeated."),
     click.option("--exclude", multiple=True, help="No files that match this glob; may be repeated."),
+    click.option("--image-column", help="Of a listing file: the column of paths, URLs or images."),
+    click.option("--key-column", help="Of a listing file: the column that names each image for ever."),
+    click.option("--prompt-column", help="Of a listing file: the column with the image's own prompt."),
+    click.option("--version-column", help="Of a listing file: the column that changes with the image, e.g. an etag."),
 )
 _LIMITS = (
     click.option("--rpm", type=click.FloatRange(min=0, min_open=True), help="Requests per minute of the account."),

@@ -56,7 +56,7 @@ def estimate(
     groups = list(dict.fromkeys(finished))  # requests of which nothing is finished share one survey
     source = open_source(job.source)
     look = HeaderReader(source, job.image, job.source.max_bytes).look
-    surveys = survey_listing(source, look, groups, random.Random(0), sample, job.run.limit, observer)
+    surveys = survey_listing(source, look, groups, random.Random(0), sample, job.run.limit, observer, job.model.prompt)
     measured = {is_done: (survey, Sizes.of(survey)) for is_done, survey in zip(groups, surveys, strict=True)}
     answers = [output.answers(each.request_hash) for each in jobs]
     today = utc(SystemClock().time()).date()

@@ -71,7 +71,7 @@ def estimate_model(
     detail, shrink = options.detail, options.max_shrink
     sent = sent_under(options.image_policy, sizes, model, detail, shrink)
     economy = sent_under("economy", sizes, model, detail, shrink).tokens if with_economy else None
-    text, exact = _text_tokens(model, options)
+    text, exact = _text_tokens(model, options, survey.prompts)
     answers = _answers(model, options, history.answers)
     live, batch = find_price(model, today), find_price(model, today, mode="batch")
     original = sent_under("original", sizes, model, detail, shrink).tokens
@@ -98,7 +98,7 @@ def estimate_model(
         economy_tokens=None if economy is None else round(economy * scale),
         margin_tokens=round(_margin(sent.by_tokens.items(), survey)),
         margin_usd=_margin_usd(live, sent, text, answers, survey),
-        notes=tuple(_notes(model, options, history, answers, exact, live, today)),
+        notes=tuple(_notes(model, options, history, answers, exact, bool(survey.prompts), live, today)),
     )
 
 
@@ -124,12 +124,21 @@ def _margin_usd(price: Price | None, sent: Sent, text: int, answers: Answers, su
     return _nano(Decimal(_margin(costs, survey)))
 
 
-def _text_tokens(model: Model, options: ModelOptions) -> tuple[int, bool]:
-    """Prompt tokens beside the image's, for one request; whether they are exact."""
-    exact = prompt_tokens(model, options.system, options.prompt, (0,))
+def _text_tokens(model: Model, options: ModelOptions, prompts: Sequence[str]) -> tuple[int, bool]:
+    """Prompt tokens beside the image's, for one request; whether they are exact.
+
+    `prompts`: of images that have their own; then it is their mean.
+    """
+    counts = [_tokens_with(model, options.system, prompt) for prompt in prompts or [options.prompt]]
+    exact = not prompts and all(is_exact for _, is_exact in counts)
+    return math.ceil(sum(count for count, _ in counts) / len(counts)), exact
+
+
+def _tokens_with(model: Model, system: str, prompt: str) -> tuple[int, bool]:
+    exact = prompt_tokens(model, system, prompt, (0,))
     if exact is not None:
         return exact, True
-    return math.ceil(len(options.system + options.prompt) / CHARACTERS_PER_TOKEN), False
+    return math.ceil(len(system + prompt) / CHARACTERS_PER_TOKEN), False
 
 
 def _answers(model: Model, options: ModelOptions, history: Sequence[int]) -> Answers:
@@ -189,6 +198,7 @@ def _notes(
     history: History,
     answers: Answers,
     exact_text: bool,
+    own_prompts: bool,
     price: Price | None,
     today: date,
 ) -> Iterable[str]:
@@ -206,7 +216,8 @@ def _notes(
             " again only with --replace"
         )
     if not exact_text:
-        yield "its text tokens are approximate (~), because its vocabulary is not known here"
+        why = "images have prompts of their own" if own_prompts else "its vocabulary is not known here"
+        yield f"its text tokens are approximate (~), because {why}"
     if not is_countable(model, options.detail):
         yield "how it counts image tokens is not known, so its cost is not either"
     elif price is None:

@@ -4,7 +4,9 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from pipeline.api.prompts import own_prompts
 from pipeline.errors import ImageError, UserError
 from pipeline.images import ImageOptions, probe_from
 from pipeline.items import SourceImage
@@ -12,6 +14,9 @@ from pipeline.models import MAX_SIDE_PX
 from pipeline.sources import Source
 
 PROGRESS_IMAGES = 1000
+PROMPTS = 500
+"""Own prompts that are kept, to tell their usual length."""
+T = TypeVar("T")
 
 IsDone = Callable[[SourceImage], bool]
 SizeClass = tuple[int, int, bool]
@@ -37,6 +42,8 @@ class Survey:
     """Of their files."""
     limited: bool = False
     """The listing goes on after the images that the job's `limit` allows."""
+    prompts: list[str] = field(default_factory=list)
+    """Drawn evenly from images that have their own; none when all have the job's."""
 
     @property
     def left(self) -> int:
@@ -87,6 +94,8 @@ class HeaderReader:
         self._pass_through = frozenset(options.pass_through)
 
     def look(self, image: SourceImage) -> Look:
+        if image.failure:
+            return image.failure.reason
         size = image.bytes or 0
         if size > self._max_bytes:
             return "too_large"
@@ -112,16 +121,17 @@ def survey_listing(
     sample: int | None = None,
     limit: int | None = None,
     observer: Callable[[int], None] | None = None,
+    prompt: str = "",
 ) -> list[Survey]:
     """One pass over the listing, and a survey of what is left for each of `finished` (None: nothing is done yet).
 
     `sample`: look at so many of the images that are left, drawn evenly; None: at all. `limit`: stop when so many are
-    left. `observer` is told now and then how many were listed.
+    left. `observer` is told now and then how many were listed. `prompt` is the job's, which columns may go into.
     """
     if sample is not None and sample < 1:
         raise UserError(f"The sample is {sample}; give how many images to look at, 1 or more.")
     groups = [_Group(is_done, rng, sample, limit) for is_done in finished]
-    for listed, image in enumerate(source.list(), start=1):
+    for listed, image in enumerate(own_prompts(source.list(), prompt), start=1):
         if observer is not None and listed % PROGRESS_IMAGES == 0:
             observer(listed)
         seen: Look | None = None
@@ -161,14 +171,16 @@ class _Group:
             survey.limited = True
             return False
         survey.listed += 1
+        if image.prompt is not None:
+            self._draw(survey.prompts, image.prompt, PROMPTS)
         if self._sample is None:
             return True
-        self._draw(image, self._sample)
+        self._draw(self.drawn, image, self._sample)
         return False
 
-    def _draw(self, image: SourceImage, sample: int) -> None:
-        """Keep it with the chance that leaves every image so far equally likely to be kept (Vitter's algorithm R)."""
-        if len(self.drawn) < sample:
-            self.drawn.append(image)
+    def _draw(self, drawn: list[T], one: T, sample: int) -> None:
+        """Keep it with the chance that leaves every one so far equally likely to be kept (Vitter's algorithm R)."""
+        if len(drawn) < sample:
+            drawn.append(one)
         elif (place := self._rng.randrange(self.survey.left)) < sample:
-            self.drawn[place] = image
+            drawn[place] = one

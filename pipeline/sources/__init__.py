@@ -1,7 +1,7 @@
 """Where images come from: listed as a stream, read one by one. Knows no model and no format of images."""
 
-from pipeline.sources.opening import open_source
+from pipeline.sources.opening import open_source, split_source
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.source import RemoteSource, Source, has_remote, remote_source
 
-__all__ = ["RemoteSource", "Source", "SourceOptions", "has_remote", "open_source", "remote_source"]
+__all__ = ["RemoteSource", "Source", "SourceOptions", "has_remote", "open_source", "remote_source", "split_source"]

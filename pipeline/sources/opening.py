@@ -1,50 +1,89 @@
 """From what the user wrote to a source. A further kind of source is one more form and one more line in `_SOURCES`."""
 
+import glob
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pipeline.errors import UserError
+from pipeline.sources.braces import expanded, has_braces
 from pipeline.sources.files import SCHEME, File, key_of, path_of
 from pipeline.sources.folder import Folder
 from pipeline.sources.globs import is_glob, split_glob
+from pipeline.sources.listing.source import ListingFile, is_listing
 from pipeline.sources.options import SourceOptions
-from pipeline.sources.several import Part, Several
+from pipeline.sources.several import Chain, Part, Several
 from pipeline.sources.source import Source
+from pipeline.sources.storage import LocalFile
 
-_LISTING_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 _ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
 _REMOTE = re.compile(r"(s3|gs|az|https?)://", re.IGNORECASE)
+_NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 
 
 def open_source(options: SourceOptions) -> Source:
     """The images that `options` names. Raises UserError for a path that does not exist or that we cannot read."""
     if not options.paths:
         raise UserError("No source was given: name a folder, a file or a glob.")
-    parts = [_open(path, options) for path in options.paths]
-    return parts[0].source if len(parts) == 1 else Several(parts)
+    parts = [_part(given, options) for given in options.paths]
+    if len(parts) == 1 and split_source(options.paths[0])[0] is None:
+        return parts[0].source
+    return Several(parts)
+
+
+def split_source(given: str) -> tuple[str | None, str]:
+    """`NAME=SOURCE` into its halves; None when it says no name, or there is a file that is called so."""
+    match = _NAMED.fullmatch(given)
+    if match is None or os.path.lexists(given):
+        return None, given
+    return match[1], match[2]
+
+
+def _part(given: str, options: SourceOptions) -> Part:
+    name, path = split_source(given)
+    path = path_of(path) if path.startswith(SCHEME) else path
+    form = _form(path)
+    if form not in _SOURCES:
+        known = ", ".join(_SOURCES)
+        raise UserError(f"The source {given!r} is {form}, which is not supported yet; use {known}.")
+    source = _SOURCES[form](path, options)
+    named = split_glob(path)[0] if form == "a glob" else path
+    own_name = key_of(os.path.basename(os.path.abspath(named)))
+    return Part(given, name or own_name, source, has_own_keys=name is None and form == "a file")
 
 
 def _glob(path: str, options: SourceOptions) -> Source:
-    folder, glob = split_glob(path)
-    return Folder(folder, options, glob)
+    folder, pattern = split_glob(path)
+    return Folder(folder, options, pattern)
+
+
+def _listing(path: str, options: SourceOptions) -> Source:
+    return _chain([ListingFile(LocalFile(each), options) for each in _names(path)])
+
+
+def _names(path: str) -> list[str]:
+    """The files that a pattern of listings or archives stands for."""
+    if os.path.exists(path):
+        return [path]
+    names = []
+    for name in expanded(path):
+        found = sorted(glob.glob(name, recursive=True)) if is_glob(name) else [name]
+        if not found:
+            raise UserError(f"No file is called {name!r}.")
+        names += found
+    return names
+
+
+def _chain(sources: Sequence[Source]) -> Source:
+    return sources[0] if len(sources) == 1 else Chain(sources)
 
 
 _SOURCES: dict[str, Callable[[str, SourceOptions], Source]] = {
     "a folder": Folder,
     "a file": File,
     "a glob": _glob,
+    "a listing file": _listing,
 }
-
-
-def _open(given: str, options: SourceOptions) -> Part:
-    path = path_of(given) if given.startswith(SCHEME) else given
-    form = _form(path)
-    if form not in _SOURCES:
-        known = ", ".join(_SOURCES)
-        raise UserError(f"The source {given!r} is {form}, which is not supported yet; use {known}.")
-    named = split_glob(path)[0] if form == "a glob" else path
-    return Part(given, key_of(os.path.basename(os.path.abspath(named))), _SOURCES[form](path, options))
 
 
 def _form(path: str) -> str:
@@ -59,15 +98,17 @@ def _form(path: str) -> str:
         raise UserError(f"The source {path!r} cannot be read: {error}.") from error
     else:
         return "a folder" if os.path.isdir(path) else _form_of_file(path)
-    if is_glob(path):
-        return "a glob"
-    if "{" in path:
-        return "a brace pattern of shards"
+    if is_glob(path) or has_braces(path):
+        form = _form_of_file(path)
+        if form != "a file":
+            return form
+        if is_glob(path):
+            return "a glob"
+        return "a brace pattern of files that are neither lists nor archives"
     raise UserError(f"The source {path!r} does not exist; it is neither a file nor a folder.")
 
 
 def _form_of_file(path: str) -> str:
-    name = path.lower()
-    if name.endswith(_LISTING_SUFFIXES):
+    if is_listing(path):
         return "a listing file"
-    return "an archive" if name.endswith(_ARCHIVE_SUFFIXES) else "a file"
+    return "an archive" if path.lower().endswith(_ARCHIVE_SUFFIXES) else "a file"

@@ -15,5 +15,13 @@ class SourceOptions:
     """Globs of files and folders to leave out."""
     hidden: bool = False
     """Also files and folders whose name begins with a dot."""
+    image_column: str | None = None
+    """Of a listing file: the column of paths, URLs or images; None: by its usual names."""
+    key_column: str | None = None
+    """The column that is the key; None: the path, or the URL without its query."""
+    prompt_column: str | None = None
+    """The column of the image's own prompt; where it is empty, the job's counts."""
+    version_column: str | None = None
+    """The column that changes with the image, such as an etag; None: size and time of local files, nothing of URLs."""
     max_bytes: int = 200_000_000
     """Larger files are not read (reason `too_large`). A 16-bit TIFF of 24 megapixels has 150 MB."""
