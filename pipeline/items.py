@@ -16,6 +16,15 @@ Status = Literal["captioned", "truncated", "filtered", "refused", "failed"]
 Mode = Literal["live", "batch", "reused"]
 
 
+OWN_PROMPT = "+prompt:"
+"""In the version of an image that has a prompt of its own, before that prompt's digest."""
+
+
+def own_prompt_of(version: str) -> str:
+    """The digest of an image's own prompt, from its version; empty when it is asked with the job's."""
+    return version.partition(OWN_PROMPT)[2]
+
+
 @dataclass(frozen=True, slots=True)
 class SourceImage:
     """One image as a listing names it; nothing of it has been read."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pipeline.errors import UserError
-from pipeline.items import Failure, SourceImage
+from pipeline.items import OWN_PROMPT, Failure, SourceImage
 
 _PIECE = re.compile(r"\{\{|\}\}|\{(?P<column>[^\W\d][^{}\n]{0,99})\}|(?P<brace>[{}])|[^{}]+")
 
@@ -76,7 +76,7 @@ def own_prompts(images: Iterable[SourceImage], prompt: str) -> Iterator[SourceIm
 
 def _with_prompt(image: SourceImage, prompt: str) -> SourceImage:
     digest = hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-    return replace(image, prompt=prompt, version=f"{image.version}+prompt:{digest}")
+    return replace(image, prompt=prompt, version=f"{image.version}{OWN_PROMPT}{digest}")
 
 
 def _unknown(column: str, image: SourceImage) -> str:

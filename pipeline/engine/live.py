@@ -17,6 +17,7 @@ from pipeline.api.endpoint import catalogue_name, split_name
 from pipeline.api.options import ModelOptions
 from pipeline.api.prompts import own_prompts
 from pipeline.clock import Clock, utc
+from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.fetching import FETCHED_BYTES, Fetcher, fetch_images
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
@@ -122,6 +123,7 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools)
     context = row_context(plan, run.id, run.model, provider)
     preparer = build_preparer(plan, run.model, run.source, provider)
     fetcher = Fetcher(run.source, run.stop, run.clock, random.Random())
+    reuse = Reuse(store, pools.disk, context, run.clock)
     try:
         with run.stop.abandonable():
             async with asyncio.TaskGroup() as group:
@@ -133,7 +135,7 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools)
                 for number in range(preparers):
                     start(prepare_images(line, preparer, pools.images), name=f"prepare-{number}")
                 for number in range(askers):
-                    start(ask_images(line, provider), name=f"ask-{number}")
+                    start(ask_images(line, provider, reuse), name=f"ask-{number}")
                 start(record_images(line, store, context, pools.disk, run.clock), name="record")
     finally:
         if records := take_records(line, context, len(line.done)):

@@ -1,8 +1,8 @@
 """What happened to an image -> its row. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
@@ -24,6 +24,15 @@ class Asked:
 
     request: Request
     answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """An image that need not be asked: the answer to the same content was paid for under another name."""
+
+    request: Request
+    original: Record
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +59,18 @@ class RowContext:
     price_on: Callable[[date], Price | None]
 
 
-def to_record(outcome: Asked | Unprepared, run: RowContext) -> Record:
+Outcome = Asked | Reused | Unprepared
+
+
+def to_record(outcome: Outcome, run: RowContext) -> Record:
     """The row of one image."""
-    return _unprepared_row(outcome, run) if isinstance(outcome, Unprepared) else _asked_row(outcome, run)
+    match outcome:
+        case Asked():
+            return _asked_row(outcome, run)
+        case Reused():
+            return _reused_row(outcome, run)
+        case Unprepared():
+            return _unprepared_row(outcome, run)
 
 
 def judge(outcome: Reply | Failure) -> tuple[Status, str | None, str | None]:
@@ -92,6 +110,39 @@ def _unprepared_row(outcome: Unprepared, run: RowContext) -> Record:
         format=probe.format if probe else None,
         bytes=outcome.bytes if outcome.bytes is not None else image.bytes,
         metadata=image.metadata,
+    )
+
+
+def _reused_row(outcome: Reused, run: RowContext) -> Record:
+    """The original's answer. Nothing was sent and nothing is owed, so sums over rows stay those of the bills."""
+    image = outcome.request.image
+    named = replace(
+        outcome.original, key=image.key, uri=image.uri, source_version=image.version, metadata=image.metadata
+    )
+    if image.key == outcome.original.key:  # only its version changed: this row takes that one's place, with its cost
+        return named
+    return replace(
+        named,
+        mode="reused",
+        run_id=run.run_id,
+        sent_width=None,
+        sent_height=None,
+        sent_bytes=None,
+        sent_format=None,
+        predicted_prompt_tokens=None,
+        predicted_image_tokens=None,
+        prompt_tokens=0,
+        completion_tokens=0,
+        total_tokens=0,
+        cached_tokens=0,
+        reasoning_tokens=0,
+        cost_usd=Decimal(0),
+        price_date=None,
+        attempts=0,
+        latency_ms=None,
+        queue_ms=None,
+        started_at=outcome.at,
+        finished_at=outcome.at,
     )
 
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import Clock
+from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.pools import on
 from pipeline.engine.preparing.preparer import Fetched, Listed, Preparer
 from pipeline.engine.providers import Provider
-from pipeline.engine.record import Asked, RowContext, Unprepared, to_record
+from pipeline.engine.record import Asked, Outcome, Reused, RowContext, Unprepared, to_record
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
@@ -35,8 +36,6 @@ GATHER_STEPS = 10
 GATHER_STEP_SECONDS = 0.005
 # Without rows the store is called now and then, so that its lock stays alive and waiting rows become a part in time.
 IDLE_SECONDS = 10.0
-
-Outcome = Asked | Unprepared
 
 
 @dataclass(slots=True)
@@ -134,15 +133,37 @@ async def _pass_on(line: Line, result: Request | Unprepared) -> None:
         await line.ready.put(result)
 
 
-async def ask_images(line: Line, provider: Provider) -> None:
+async def ask_images(line: Line, provider: Provider, reuse: Reuse) -> None:
     """Ask one image at a time; as many of these loops run as requests may be in flight."""
     with line.done.sending():
         while requests := await line.ready.get():
-            await _ask(line, provider, requests.pop())
+            await _settle(line, provider, reuse, requests.pop())
 
 
-async def _ask(line: Line, provider: Provider, request: Request) -> None:
-    """Ends in an outcome; or, when the run stops before the request left, in nothing: it waits for the next run."""
+async def _settle(line: Line, provider: Provider, reuse: Reuse, request: Request) -> None:
+    """Ends in an outcome; or, when the run stops before the request left, in nothing: it waits for the next run.
+
+    An image whose content is being asked at this moment is left to who asks it.
+    """
+    try:
+        reused = await reuse.find(request)
+    except RunError as error:
+        line.stop.fail(error)
+        reused = None
+    if reused:
+        await _done(line, request, reused)
+    elif not reuse.follow(request):
+        asked = await _ask(line, provider, request)
+        caption, followers = reuse.settle(request, asked)
+        if caption is None:
+            line.ready.put_back(followers)
+        await _done(line, request, asked)
+        if caption:
+            for follower in followers:
+                await _done(line, follower, reuse.copy(follower, caption))
+
+
+async def _ask(line: Line, provider: Provider, request: Request) -> Asked | None:
     answer: Answer | None = None
     try:
         if not line.stop.requested:
@@ -151,10 +172,14 @@ async def _ask(line: Line, provider: Provider, request: Request) -> None:
         pass
     except RunError as error:
         line.stop.fail(error)
+    # Without its body: a row needs none, and rows wait for each other longer than requests do.
+    return Asked(replace(request, body=b""), answer) if answer else None
+
+
+async def _done(line: Line, request: Request, outcome: Outcome | None) -> None:
     line.in_flight.give_back(len(request.body))
-    if answer:
-        # Without its body: a row needs none, and rows wait for each other longer than requests do.
-        await line.done.put(Asked(replace(request, body=b""), answer))
+    if outcome:
+        await line.done.put(outcome)
 
 
 async def record_images(line: Line, store: Store, context: RowContext, disk: Executor, clock: Clock) -> None:
@@ -191,6 +216,9 @@ def take_records(line: Line, context: RowContext, at_most: int) -> list[Record]:
     for outcome in line.done.get_nowait(at_most):
         record = to_record(outcome, context)
         records.append(record)
+        if isinstance(outcome, Reused):
+            line.stats.add_reused(record)
+            continue
         line.stats.add_record(record)
         if isinstance(outcome, Asked):
             line.stats.original_bytes += outcome.request.original_bytes

@@ -30,6 +30,8 @@ class RunStats:
     """Prepared, asked or waiting to be."""
     original_bytes: int = 0
     sent_bytes: int = 0
+    reused: int = 0
+    """Rows of this run whose content was paid for before, under another name or version."""
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
@@ -64,11 +66,19 @@ class RunStats:
         if attempt.retried and isinstance(attempt.outcome, Failure):
             self.retries[attempt.outcome.reason] += 1
 
-    def add_record(self, record: Record) -> None:
+    def add_reused(self, record: Record) -> None:
+        """A row whose answer was paid for before; its tokens, if it has any, are no expense of this run."""
+        self.reused += 1
+        self._count(record)
+
+    def _count(self, record: Record) -> None:
         self.statuses[record.status] += 1
         if record.reason:
             self.reasons[record.reason] += 1
             self.examples.setdefault(record.reason, record.key)
+
+    def add_record(self, record: Record) -> None:
+        self._count(record)
         compare(self.residuals, record)
         self.prompt_tokens += record.prompt_tokens or 0
         self.completion_tokens += record.completion_tokens or 0

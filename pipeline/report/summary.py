@@ -21,6 +21,8 @@ def render_summary(summary: Summary) -> str:
         lines = [f"{ending}: nothing to ask."]
     if stats.skipped:
         lines.append(f"  finished before {stats.skipped:>9}")
+    if stats.reused:
+        lines.append(f"  reused          {stats.reused:>9,}   same content as an image that was paid for already")
     for reason, count in stats.reasons.most_common():
         lines.append(f"  {reason:<15} {count:>9}   e.g. {stats.examples[reason]}")
     if stats.prompt_tokens or stats.completion_tokens:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from pipeline.store.options import StoreOptions
 
 if TYPE_CHECKING:
+    from pipeline.store.captioned import REUSABLE
     from pipeline.store.dataset import Store, compact, open_store, try_output
     from pipeline.store.history import completion_tokens, finished_keys, request_counts
     from pipeline.store.schema import SCHEMA, records_to_batch
     from pipeline.store.status import ReasonCount, Status, iter_batches, read_status
 
 __all__ = [
+    "REUSABLE",
     "SCHEMA",
     "ReasonCount",
     "Status",
@@ -37,9 +39,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from pipeline.store import dataset, history, schema, status
+        from pipeline.store import captioned, dataset, history, schema, status
 
-        for module in (dataset, history, status, schema):
+        for module in (dataset, history, status, schema, captioned):
             if hasattr(module, name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

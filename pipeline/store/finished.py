@@ -1,7 +1,6 @@
 """Which images need not be asked again, for tens of millions of rows. Knows keys and hashes, no files.
 
-A row is 16 bytes here: the hash of its key, and the hash of its source version with the status in its lowest bits.
-Python's own hash of bytes (SipHash, 64 bits, seeded per process) is the fastest keyed hash at hand, 120 ns a value. Two
+A row is 16 bytes here: the hash of its key, and the hash of its source version with the status in its lowest bits. Two
 keys that share a hash (one chance in 370,000 over 10 million) are told apart by their versions: one is asked again.
 """
 
@@ -14,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.items import Record, Status
+from pipeline.store.hashes import Hashes, HashIndex, hash_strings, hash_text
 
-Hashes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 TRANSIENT = ("timeout", "server_error", "rate_limited")
@@ -36,18 +35,6 @@ _RECENT = 65_536
 """Rows that are kept in a dict (about 100 bytes each) before they become sorted arrays."""
 
 
-def hash_strings(column: pa.Array | pa.ChunkedArray, salt: bytes = b"") -> Hashes:
-    """The hash of every value of a string column."""
-    values = column.cast(pa.binary()).to_numpy(zero_copy_only=False)
-    if salt:
-        values = values + salt
-    return np.fromiter(map(hash, values), np.int64, len(values))
-
-
-def _hash(text: str) -> int:
-    return hash(text.encode("utf-8", "surrogatepass"))
-
-
 class FinishedKeys:
     """Keys in the output, and whether the newest row of each is finished for one request.
 
@@ -57,8 +44,7 @@ class FinishedKeys:
     def __init__(self, request_hash: str) -> None:
         self._request_hash = request_hash
         self._recent: dict[int, int] = {}
-        self._sorted: tuple[tuple[Hashes, Hashes], ...] = ()
-        """Sorted key hashes with their version hashes; oldest and largest first."""
+        self._settled = HashIndex()
         self.other_requests = 0
         """Loaded rows that another request made."""
 
@@ -70,10 +56,7 @@ class FinishedKeys:
         keys = np.concatenate([key for key, _ in loaded])
         versions = np.concatenate([version for _, version in loaded])
         del loaded
-        order = np.argsort(keys)
-        self._sorted = ((keys[order], versions[order]),)
-        keys = self._sorted[0][0]
-        return bool((keys[1:] == keys[:-1]).any())
+        return self._settled.extend(keys, versions)
 
     def _hash(self, batch: pa.RecordBatch | pa.Table) -> tuple[Hashes, Hashes]:
         same = pc.equal(batch["request_hash"], self._request_hash)
@@ -86,8 +69,8 @@ class FinishedKeys:
 
     def status_of(self, key: str, version: str) -> str | None:
         """The status of the newest row of `key` when it is finished; None when the image is to be asked."""
-        found = self._find(_hash(key))
-        if found is None or found & _STATUS_BITS == _UNFINISHED or (found ^ _hash(version)) & ~_STATUS_BITS:
+        found = self._find(hash_text(key))
+        if found is None or found & _STATUS_BITS == _UNFINISHED or (found ^ hash_text(version)) & ~_STATUS_BITS:
             return None
         return _STATUSES[found & _STATUS_BITS]
 
@@ -95,11 +78,11 @@ class FinishedKeys:
         """Take in rows of this run. True when one of them replaces a row that was there before."""
         replaced = False
         for record in records:
-            key = _hash(record.key)
+            key = hash_text(record.key)
             replaced = replaced or self._find(key) is not None
             finished = record.reason not in TRANSIENT and record.request_hash == self._request_hash
             status = _STATUSES.index(record.status) if finished else _UNFINISHED
-            self._recent[key] = _hash(record.source_version) & ~_STATUS_BITS | status
+            self._recent[key] = hash_text(record.source_version) & ~_STATUS_BITS | status
         if len(self._recent) >= _RECENT:
             self._settle()
         return replaced
@@ -108,33 +91,14 @@ class FinishedKeys:
         """Version hash and status of the newest row with this key hash; None when there is none."""
         # First the dict, then the arrays: `_settle` fills the arrays before it empties the dict.
         found = self._recent.get(key)
-        if found is not None:
-            return found
-        for keys, versions in reversed(self._sorted):
-            position = keys.searchsorted(key)
-            if position < len(keys) and keys[position] == key:
-                return int(versions[position])
-        return None
+        return self._settled.find(key) if found is None else found
 
     def _settle(self) -> None:
-        """Move the dict into sorted arrays, and merge arrays so that each is at least twice as long as the next."""
+        """Move the dict into sorted arrays."""
         keys = np.fromiter(self._recent.keys(), np.int64, len(self._recent))
         versions = np.fromiter(self._recent.values(), np.int64, len(self._recent))
-        order = np.argsort(keys)
-        arrays = [*self._sorted, (keys[order], versions[order])]
-        while len(arrays) > 1 and len(arrays[-2][0]) < 2 * len(arrays[-1][0]):
-            newer, older = arrays.pop(), arrays.pop()
-            arrays.append(_merged(older, newer))
-        self._sorted = tuple(arrays)
+        self._settled.extend(keys, versions)
         self._recent = {}
-
-
-def _merged(older: tuple[Hashes, Hashes], newer: tuple[Hashes, Hashes]) -> tuple[Hashes, Hashes]:
-    keys = np.concatenate([older[0], newer[0]])
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    newest = np.append(keys[1:] != keys[:-1], True)
-    return keys[newest], np.concatenate([older[1], newer[1]])[order][newest]
 
 
 def superseded(sources: Sequence[Callable[[], pa.ChunkedArray]]) -> list[Mask]:

@@ -68,10 +68,18 @@ class Journal:
         """Keep the schema of the rows that follow, once instead of 7 KB with every group. None may be waiting."""
         self._commit(("DELETE FROM schema",), ("INSERT INTO schema VALUES (?)", SCHEMA.serialize()))
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Commit one group of rows; they are durable when this returns."""
+    def add(self, batch: pa.RecordBatch) -> int:
+        """Commit one group of rows; they are durable when this returns its number."""
         self._commit(("INSERT INTO groups (rows, batch) VALUES (?, ?)", batch.num_rows, batch.serialize()))
         self.rows += batch.num_rows
+        with _as_os_error(self._path):
+            number: int = self._connection.execute("SELECT max(id) FROM groups").fetchone()[0]
+        return number
+
+    def group(self, number: int) -> pa.Table:
+        """The rows of one group; none when they lie in a part by now."""
+        with _as_os_error(self._path):
+            return _read(self._connection, "id = ?", number)
 
     def table(self) -> pa.Table:
         """The rows that wait for a part, in the order of their arrival. There must be some."""
@@ -141,10 +149,10 @@ def read_journal(path: Path) -> pa.Table:
         return _read(connection)
 
 
-def _read(connection: sqlite3.Connection) -> pa.Table:
+def _read(connection: sqlite3.Connection, which: str = "TRUE", *values: int) -> pa.Table:
     (serialized,) = connection.execute("SELECT schema FROM schema").fetchone()
     schema = pa.ipc.read_schema(pa.py_buffer(serialized))
-    groups = connection.execute("SELECT batch FROM groups ORDER BY id")
+    groups = connection.execute(f"SELECT batch FROM groups WHERE {which} ORDER BY id", values)
     return pa.Table.from_batches([pa.ipc.read_record_batch(pa.py_buffer(batch), schema) for (batch,) in groups], schema)
 
 

@@ -12,6 +12,7 @@ without knowing what happened.
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -79,13 +80,24 @@ def read_part(
     FileNotFoundError when the part was merged into another meanwhile.
     """
     start = 0
+    with _damage_explained(folder, name), _open(folder, name, as_dictionary) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns)
+            end = start + len(table)
+            yield table if drop is None else table.filter(pa.array(~drop[start:end]))
+            start = end
+
+
+def read_row_group(folder: Folder, name: str, number: int) -> pa.Table:
+    """One row group with all its columns."""
+    with _damage_explained(folder, name), _open(folder, name) as file:
+        return file.read_row_group(number)
+
+
+@contextmanager
+def _damage_explained(folder: Folder, name: str) -> Iterator[None]:
     try:
-        with _open(folder, name, as_dictionary) as file:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns)
-                end = start + len(table)
-                yield table if drop is None else table.filter(pa.array(~drop[start:end]))
-                start = end
+        yield
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the disk's trouble, not the file's

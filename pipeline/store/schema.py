@@ -104,6 +104,18 @@ def records_to_batch(records: Sequence[Record]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
+def row_to_record(row: Mapping[str, Any]) -> Record:
+    """The record that a row was made of, from `to_pylist`; columns of a later schema are left out."""
+    given = {name: row[name] for name in SCHEMA.names if name in row}
+    given["content_filter"] = tuple(FilterResult(**verdict) for verdict in row["content_filter"] or ())
+    given["grounding"] = tuple(
+        Grounding(**{**span, "polygon": tuple((point["x"], point["y"]) for point in span["polygon"])})
+        for span in row["grounding"] or ()
+    )
+    given["metadata"] = None if row["metadata"] is None else dict(row["metadata"])
+    return Record(**given)
+
+
 def _plain(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     try:
         return pa.array(values, type_)

@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.store.finished import Hashes, hash_strings, superseded
+from pipeline.store.finished import superseded
 from pipeline.store.folders import open_folder
 from pipeline.store.folders.folder import Folder, require
+from pipeline.store.hashes import Hashes, hash_strings
 from pipeline.store.journal import read_journal
 from pipeline.store.parts import keys_of, read_part
 

@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.bench_memory [--images 100000]
 
-The listing is that many links to a few files, so that it needs no disk. Prints the peak beside the limit of 300 MB.
+The images are a few pictures with a comment each, so that none is a copy of another. Prints the peak beside the limit
+of 300 MB.
 """
 
 import argparse
-import os
 import resource
 import subprocess
 import sys
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.bench_job import make_photos
+from tests.helpers.folders import write_variant
 from tests.helpers.zero_latency_endpoint import zero_latency_endpoint
 
 LIMIT_MB = 300
@@ -25,12 +26,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000)
     count = parser.parse_args().images
     with tempfile.TemporaryDirectory() as temporary, zero_latency_endpoint() as url:
-        originals = make_photos(Path(temporary, "originals"), 8, 320, 240, grain=14, quality=85)
+        paths = make_photos(Path(temporary, "originals"), 8, 320, 240, grain=14, quality=85)
+        originals = [path.read_bytes() for path in paths]
         photos = Path(temporary, "photos")
         for number in range(count):
             folder = photos / f"{number // 1000:04}"
             folder.mkdir(parents=True, exist_ok=True)
-            os.link(originals[number % len(originals)], folder / f"{number:07}.jpg")
+            write_variant(folder / f"{number:07}.jpg", originals[number % len(originals)], number)
         command = [
             *(sys.executable, "-m", "pipeline", "run", str(photos), "-o", str(Path(temporary, "out"))),
             *("--model", "openai:gpt-4o", "--base-url", url),

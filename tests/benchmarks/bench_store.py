@@ -9,6 +9,7 @@ and what `nightcap status` costs. `--keep` keeps the synthetic parts for the nex
 
 import argparse
 import gc
+import hashlib
 import random
 import tempfile
 import time
@@ -103,6 +104,10 @@ def version(n: int) -> str:
     return f"{n * 7919 % 10**7}-{1763700000000000000 + n * 7919}"
 
 
+def content_hash(n: int) -> str:
+    return f"blake3:{hashlib.sha256(str(n).encode()).hexdigest()}"
+
+
 def seconds(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
@@ -149,6 +154,7 @@ def make_finished(folder: Path, count: int) -> None:
         given = {
             "key": [key(n) for n in numbers],
             "source_version": [version(n) for n in numbers],
+            "content_hash": [content_hash(n) for n in numbers],
             "status": ["failed" if n % 50 == 0 else "captioned" for n in numbers],
             "reason": [("timeout" if n % 100 else "undecodable") if n % 50 == 0 else None for n in numbers],
             "request_hash": [REQUEST] * len(numbers),

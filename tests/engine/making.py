@@ -1,5 +1,6 @@
 """What the engine's tests share: messages, and sources, providers and stores that do as they are told."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -14,7 +15,19 @@ from pipeline.engine.stages import Line
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import ImageError
-from pipeline.items import Answer, Failure, Prepared, Probe, Record, Reply, Request, Sent, SourceImage, Usage
+from pipeline.items import (
+    Answer,
+    Failure,
+    Prepared,
+    Probe,
+    Record,
+    Reply,
+    Request,
+    Sent,
+    SourceImage,
+    Usage,
+    own_prompt_of,
+)
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -37,11 +50,12 @@ def image(key: str = "a.jpg", size: int | None = 10) -> SourceImage:
     return SourceImage(key, f"file:///{key}", "v1", size)
 
 
-def request(key: str = "a.jpg", body: bytes = b"body") -> Request:
+def request(key: str = "a.jpg", body: bytes = b"body", content: str = "") -> Request:
+    """Of images with different keys, unless `content` says that they are alike."""
     return Request(
         image=image(key),
         probe=Probe("jpeg", 640, 480),
-        content_hash="blake3:00",
+        content_hash=f"blake3:{hashlib.sha256((content or key).encode()).hexdigest()}",
         original_bytes=2000,
         sent=Sent("jpeg", 512, 384, 1000),
         body=body,
@@ -124,6 +138,7 @@ class MemoryStore:
     """Status by key."""
     rows: list[Record] = field(default_factory=list)
     appends: int = 0
+    loads: int = 0
 
     def __post_init__(self) -> None:
         self._troubles = iter(self.troubles)
@@ -134,6 +149,16 @@ class MemoryStore:
 
     def finished_status(self, image: SourceImage) -> str | None:
         return self.finished.get(image.key)
+
+    def load_captions(self) -> None:
+        self.loads += 1
+
+    def may_have_caption(self, content_hash: str) -> bool:
+        return any(row.content_hash == content_hash and row.caption for row in self.rows)
+
+    def find_caption(self, content_hash: str, own_prompt: str) -> Record | None:
+        rows = (row for row in self.rows if row.content_hash == content_hash and row.caption)
+        return next((row for row in rows if own_prompt_of(row.source_version) == own_prompt), None)
 
     def append(self, records: Sequence[Record]) -> None:
         self.appends += 1

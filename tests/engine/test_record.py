@@ -64,9 +64,10 @@ def test_an_asked_row_holds_what_was_sent_predicted_and_answered() -> None:
         content_filter=(FilterResult("hate", "safe", False, "prompt"),),
         grounding=(Grounding("cat", 2, 3, ((0.0, 0.0), (1.0, 1.0))),),
     )
-    row = asdict(to_record(Asked(request("b/c.jpg"), answer(found, attempts=3)), context(Dollar())))
+    asked = request("b/c.jpg")
+    row = asdict(to_record(Asked(asked, answer(found, attempts=3)), context(Dollar())))
     assert {name: value for name, value in row.items() if value is not None} == {
-        "key": "b/c.jpg", "uri": "file:///b/c.jpg", "source_version": "v1", "content_hash": "blake3:00",
+        "key": "b/c.jpg", "uri": "file:///b/c.jpg", "source_version": "v1", "content_hash": asked.content_hash,
         "width": 640, "height": 480, "format": "jpeg", "bytes": 2000,
         "status": "captioned", "caption": "A cat.",
         "provider": "openai", "model": "gpt-4o", "model_returned": "gpt-4o-2024-08-06", "mode": "live",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import SystemClock
 from pipeline.engine import stages
+from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.record import Unprepared
@@ -108,8 +109,9 @@ async def running(
             group.create_task(list_images(of, listing, store, pool, limit))
             for _ in range(preparers):
                 group.create_task(prepare_images(of, prepare, pool))
+            reuse = Reuse(store, disk, context(), FakeClock())
             for _ in range(provider.concurrency):
-                group.create_task(ask_images(of, provider))
+                group.create_task(ask_images(of, provider, reuse))
             group.create_task(record_images(of, store, context(), disk, ImpatientClock()))
             yield
 
@@ -352,13 +354,13 @@ async def test_an_answer_that_waits_for_the_recorder_survives_a_cancel() -> None
     """It is paid for: whoever holds it while the run is cancelled leaves it in the channel."""
     of = line(capacity=1, askers=3)
     of.ready.capacity = 3
-    async with asyncio.timeout(10):
+    with ThreadPoolExecutor(1) as disk:
+        reuse = Reuse(MemoryStore(), disk, context(), FakeClock())
         for name in "abc":
             await of.in_flight.take(4)
             await of.ready.put(request(name))
-        asking = [asyncio.ensure_future(ask_images(of, ScriptedProvider(caption))) for _ in range(3)]
-        for _ in range(10):
-            await asyncio.sleep(0)
+        asking = [asyncio.ensure_future(ask_images(of, ScriptedProvider(caption), reuse)) for _ in range(3)]
+        await until(lambda: of.in_flight.used == 0)
         assert len(of.done) == 1, "the others wait for room"
         for task in asking:
             task.cancel()

@@ -22,3 +22,9 @@ def write_small_jpegs(folder: Path, count: int, begin: int = 0) -> list[Path]:
     for number, path in enumerate(paths, begin):
         path.write_bytes(data[:2] + b"\xff\xfe\x00\x09%07d" % number + data[2:])
     return paths
+
+
+def write_variant(path: Path, jpeg: bytes, number: int) -> Path:
+    """The same picture in another file: a comment makes each number's content its own, so that none is reused."""
+    path.write_bytes(jpeg[:2] + b"\xff\xfe\x00\x0a" + number.to_bytes(8, "big") + jpeg[2:])
+    return path

@@ -63,7 +63,7 @@ def test_arrays_stay_few() -> None:
         patch.setattr(finished, "_RECENT", 10)
         for n in range(0, 5000, 10):
             keys.add([row(f"{k}") for k in range(n, n + 10)])
-    assert len(keys._sorted) <= 10
+    assert len(keys._settled._sorted) <= 10
     assert all(keys.status_of(f"{n}", "v1") == "captioned" for n in range(5000))
 
 

@@ -5,7 +5,7 @@ A channel is opened for a number of senders and ends for its receivers when the 
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -50,6 +50,12 @@ class Channel(Generic[T]):
                 await self._wait(self._putters)
         finally:
             self._items.append(item)
+            self._wake(self._getters)
+
+    def put_back(self, items: Sequence[T]) -> None:
+        """Let another receiver have what this one took, before everything else and above the capacity."""
+        self._items.extendleft(reversed(items))
+        if items:
             self._wake(self._getters)
 
     async def get(self, at_most: int = 1) -> list[T]:

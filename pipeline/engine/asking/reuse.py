@@ -1,0 +1,102 @@
+"""Images whose content was paid for already, under another name. Knows messages and where to look, no channels.
+
+Three places hold such an answer: a row of OUT; one of the last answers of this run, which may not be a row yet; or
+somebody who is asking at this moment, whom the others follow instead of asking too. Followers keep their request, and
+their bytes stay counted: when the one before them gets no caption, they are asked themselves.
+"""
+
+import asyncio
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import TypeVar
+
+from pipeline.clock import Clock, utc
+from pipeline.engine.pools import on
+from pipeline.engine.record import Asked, Reused, RowContext, to_record
+from pipeline.items import Record, Request, own_prompt_of
+from pipeline.store import REUSABLE, Store
+
+T = TypeVar("T")
+
+# Answers wait for the recorder in a channel of 512 and with the askers; after that the store knows them.
+RECENT = 2048
+
+
+class Reuse:
+    """What is known of the contents of one run. One event loop."""
+
+    def __init__(self, store: Store, disk: Executor, context: RowContext, clock: Clock) -> None:
+        self._store = store
+        self._disk = disk
+        self._context = context
+        self._clock = clock
+        self._leaders: dict[str, list[Request]] = {}
+        """Contents that are being asked, and who waits for the answer."""
+        self._answered: dict[str, Record] = {}
+        """The last captions, oldest first."""
+        self._alone: dict[str, None] = {}
+        """The last contents that got no caption: their copies do not wait for each other, they would queue for long."""
+        self._loading = asyncio.Lock()
+        self._loaded = False
+
+    async def find(self, request: Request) -> Reused | None:
+        """The answer that was paid for before, if there is one."""
+        original = await self._original(request)
+        return self.copy(request, original) if original else None
+
+    def follow(self, request: Request) -> bool:
+        """True: the same is being asked, and its asker will settle this one too. False: the caller is to ask it."""
+        content = _content(request)
+        if content in self._alone:
+            return False
+        followers = self._leaders.get(content)
+        if followers is None:
+            self._leaders[content] = []
+            return False
+        followers.append(request)
+        return True
+
+    def settle(self, request: Request, asked: Asked | None) -> tuple[Record | None, list[Request]]:
+        """The end of an image that the caller was to ask: its followers, and the caption that they share.
+
+        None: it got no caption, so they are to be asked themselves.
+        """
+        content = _content(request)
+        followers = self._leaders.pop(content, [])
+        record = to_record(asked, self._context) if asked else None
+        if record and record.status in REUSABLE:
+            _remember(self._answered, content, record)
+            return record, followers
+        _remember(self._alone, content, None)
+        return None, followers
+
+    async def _original(self, request: Request) -> Record | None:
+        if not self._loaded:
+            await self._load()
+        if record := self._answered.get(_content(request)):
+            return record
+        if self._store.may_have_caption(request.content_hash):
+            own_prompt = own_prompt_of(request.image.version)
+            return await on(self._disk, self._store.find_caption, request.content_hash, own_prompt)
+        return None
+
+    async def _load(self) -> None:
+        async with self._loading:
+            if not self._loaded:
+                await on(self._disk, self._store.load_captions)
+                self._loaded = True
+
+    def copy(self, request: Request, original: Record) -> Reused:
+        """The outcome of an image whose answer is that of `original`."""
+        return Reused(replace(request, body=b""), original, utc(self._clock.time()))
+
+
+def _content(request: Request) -> str:
+    """What two images must have in common: their bytes, and their own prompts if they have such."""
+    return request.content_hash + own_prompt_of(request.image.version)
+
+
+def _remember(kept: dict[str, T], content: str, value: T) -> None:
+    kept[content] = value
+    if len(kept) > RECENT:
+        del kept[next(iter(kept))]
