@@ -6,6 +6,7 @@
     │   └── MissingExtra         2   an optional dependency is not installed; carries the extra's name
     ├── RunError                 3   trouble of the whole run: credentials refused, quota exhausted, disk full
     │   └── Unavailable          3   where images or rows lie does not answer for the moment; who can wait, does
+    │       └── Unreachable      3   no connection at all; at the first contact it is more likely a mistake
     └── ImageError               -   trouble of one image; caught by the worker, becomes a row, never leaves the run
 
 A class exists only where a caller acts differently. Messages are one sentence that says what is wrong, where,
@@ -56,6 +57,10 @@ class RunError(NightcapError):
 
 class Unavailable(RunError):
     """A store throttles us, is down or out of reach: the trouble may pass, and no image is to blame."""
+
+
+class Unreachable(Unavailable):
+    """Nothing is listening there, or the host has no address."""
 
 
 class ImageError(NightcapError):

@@ -24,6 +24,7 @@ from pipeline.engine.plan import Plan, RunOptions
 from pipeline.engine.stats import Observer, Summary
 from pipeline.errors import UserError
 from pipeline.images import ImageOptions
+from pipeline.objects import without_secrets
 from pipeline.sources import SourceOptions, split_source
 from pipeline.store import StoreOptions
 
@@ -82,7 +83,7 @@ class Job:
         return self._validated(document, "the options")
 
     def to_document(self) -> dict[str, Any]:
-        """Plain values, fit for JSON; holds no secret, since credentials come from the environment only."""
+        """Plain values, fit for JSON. No secret but a signature in the address of a source or of the output."""
         return asdict(self)
 
     @property
@@ -105,8 +106,15 @@ class Job:
             raise UserError("The job names no output folder; give -o OUT, or `out` in the job file.")
         return Plan(
             self.source, self.image, self.model, self.limits, self.store, self.run,
-            self.out, self.request_hash, self.to_document(),
+            self.out, self.request_hash, self._public_document(),
         )  # fmt: skip
+
+    def _public_document(self) -> dict[str, Any]:
+        """As it may be written down: without the signatures that addresses of images and containers may hold."""
+        document = self.to_document()
+        document["out"] = without_secrets(self.out)
+        document["source"]["paths"] = [without_secrets(path) for path in self.source.paths]
+        return document
 
     @classmethod
     def _validated(cls, document: Mapping[str, Any], where: str) -> Self:

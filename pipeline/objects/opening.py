@@ -41,8 +41,8 @@ class Objects:
     def explained(self, error: Exception) -> NightcapError:
         """What obstore's `error` means, as one sentence without secrets: what to raise `from None`.
 
-        UserError where the command or the credentials are wrong; Unavailable where waiting may help; else RunError.
-        A missing object is FileNotFoundError in obstore, and for the caller to judge, unless the bucket is missing.
+        UserError where the command or the credentials are wrong; Unavailable where waiting may help; ImageError for a
+        single object that is gone or archived; else RunError.
         """
         return explained(error, self.location)
 

@@ -39,7 +39,7 @@ class Folder(LocalFiles):
         self._root = os.path.abspath(root)
         self._hidden = options.hidden
         include = (glob,) if glob else options.include
-        self._is_included: Callable[[str], object] = compiled(include).fullmatch if include else _has_image_suffix
+        self._is_included: Callable[[str], object] = compiled(include).fullmatch if include else has_image_suffix
         self._is_excluded = compiled(options.exclude).fullmatch if options.exclude else None
         self._depth = glob.count("/") - 1 if glob and "**" not in glob else None
         try:
@@ -99,7 +99,7 @@ class Folder(LocalFiles):
         return files, folders
 
 
-def _has_image_suffix(path: str) -> bool:
+def has_image_suffix(path: str) -> bool:
     return path[path.rfind(".") :].lower() in SUFFIXES
 
 

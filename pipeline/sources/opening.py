@@ -6,18 +6,20 @@ import re
 from collections.abc import Callable, Sequence
 
 from pipeline.errors import UserError
+from pipeline.objects import find_location, without_secrets
 from pipeline.sources.braces import expanded, has_braces
 from pipeline.sources.files import SCHEME, File, key_of, path_of
 from pipeline.sources.folder import Folder
 from pipeline.sources.globs import is_glob, split_glob
 from pipeline.sources.listing.source import ListingFile, is_listing
+from pipeline.sources.objects import Bucket
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.several import Chain, Part, Several
 from pipeline.sources.source import Source
 from pipeline.sources.storage import LocalFile
 
 _ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
-_REMOTE = re.compile(r"(s3|gs|az|https?)://", re.IGNORECASE)
+_REMOTE = re.compile(r"https?://", re.IGNORECASE)
 _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 
 
@@ -42,14 +44,26 @@ def split_source(given: str) -> tuple[str | None, str]:
 def _part(given: str, options: SourceOptions) -> Part:
     name, path = split_source(given)
     path = path_of(path) if path.startswith(SCHEME) else path
-    form = _form(path)
+    form, shown = _form(path), without_secrets(given)
     if form not in _SOURCES:
         known = ", ".join(_SOURCES)
-        raise UserError(f"The source {given!r} is {form}, which is not supported yet; use {known}.")
+        raise UserError(f"The source {shown!r} is {form}, which is not supported yet; use {known}.")
     source = _SOURCES[form](path, options)
+    return Part(shown, name or _own_name(path, form), source, has_own_keys=name is None and form == "a file")
+
+
+def _own_name(path: str, form: str) -> str:
+    """What keys begin with where there are several sources."""
+    if location := find_location(path):
+        return location.bucket
     named = split_glob(path)[0] if form == "a glob" else path
-    own_name = key_of(os.path.basename(os.path.abspath(named)))
-    return Part(given, name or own_name, source, has_own_keys=name is None and form == "a file")
+    return key_of(os.path.basename(os.path.abspath(named)))
+
+
+def _bucket(path: str, options: SourceOptions) -> Source:
+    location = find_location(path)
+    assert location is not None
+    return Bucket(location, options)
 
 
 def _glob(path: str, options: SourceOptions) -> Source:
@@ -83,13 +97,16 @@ _SOURCES: dict[str, Callable[[str, SourceOptions], Source]] = {
     "a file": File,
     "a glob": _glob,
     "a listing file": _listing,
+    "an object store": _bucket,
 }
 
 
 def _form(path: str) -> str:
     """What kind of source a path is; what exists is never taken for a pattern."""
+    if find_location(path):
+        return "an object store"
     if _REMOTE.match(path):
-        return "an object store or a URL"
+        return "a URL"
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.errors import NightcapError, RunError, Unavailable, UserError
+from pipeline.errors import ImageError, NightcapError, RunError, Unavailable, Unreachable, UserError
 from pipeline.objects.location import Location
 from pipeline.objects.trouble import explained
 
@@ -29,8 +29,8 @@ def answered(status: str, code: str) -> Exception:
         (answered("503", "SlowDown"), S3, Unavailable, "503 SlowDown"),
         (answered("429", "TooManyRequests"), S3, Unavailable, "429"),
         (answered("400", "InvalidArgument"), S3, RunError, "400 InvalidArgument"),
-        (Exception(f"{ANSWERED} - HTTP error: error sending request"), S3, Unavailable, "cannot be reached"),
-        (Exception(f"{ANSWERED} - HTTP error: x\n dns error"), S3, Unavailable, "no address"),
+        (Exception(f"{ANSWERED} - HTTP error: error sending request"), S3, Unreachable, "cannot be reached"),
+        (Exception(f"{ANSWERED} - HTTP error: x\n dns error"), S3, Unreachable, "no address"),
         (
             Exception("Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 14ms"),
             S3,
@@ -57,3 +57,13 @@ def test_one_sentence(error: Exception, place: Location, kind: type[NightcapErro
 def test_our_own_errors_stay_as_they_are() -> None:
     error = UserError("x")
     assert explained(error, S3) is error
+
+
+def test_trouble_of_one_object() -> None:
+    gone = explained(FileNotFoundError("Object at location x.jpg not found: status code: 404"), S3)
+    archived = explained(answered("403", "InvalidObjectState"), S3)
+    for found in (gone, archived):
+        assert isinstance(found, ImageError)
+        assert found.reason == "unreadable"
+    missing = FileNotFoundError(str(answered("404", "NoSuchBucket")))
+    assert isinstance(explained(missing, S3), UserError)
