@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 
 from pipeline.api.asker import Asker
@@ -13,10 +14,10 @@ from pipeline.api.client import Client
 from pipeline.api.endpoint import resolve_endpoint
 from pipeline.api.limits.rules import AdmissionCost, limit_rules
 from pipeline.api.options import LimitOptions, ModelOptions
-from pipeline.api.payload import build_template
+from pipeline.api.payload import BodyTemplate, build_template
 from pipeline.api.throttle import Throttle
 from pipeline.clock import Clock, utc
-from pipeline.engine.preparing.preparer import failure_of
+from pipeline.engine.preparing.preparer import Encode, failure_of
 from pipeline.items import Answer, Failure, Prepared, Reply, Request
 from pipeline.models import Model
 
@@ -33,8 +34,9 @@ class Provider(Protocol):
     @property
     def concurrency(self) -> int: ...
 
-    def encode(self, prepared: Prepared, prompt: str | None) -> bytes:
-        """The body for an image, with its own prompt if it has one. Runs in a worker thread."""
+    @property
+    def encode(self) -> Encode:
+        """Can be pickled: it is called in another process."""
         ...
 
     async def ask(self, request: Request) -> Answer:
@@ -73,8 +75,16 @@ async def open_provider(
         asker = Asker(client, throttle, limits, cost, clock, random.Random(), on_attempt)
         yield ApiProvider(
             endpoint.provider, endpoint.deployment, limits.most_in_flight, asker, throttle,
-            lambda prepared, prompt: template.render(prepared.format, prepared.data, prompt),
+            partial(_render, template),
         )  # fmt: skip
+
+
+def _render(template: BodyTemplate, prepared: Prepared, prompt: str | None) -> bytes:
+    return template.render(prepared.format, prepared.data, prompt)
+
+
+def _as_it_is(prepared: Prepared, prompt: str | None) -> bytes:
+    return prepared.data
 
 
 class ApiProvider:
@@ -87,17 +97,14 @@ class ApiProvider:
         concurrency: int,
         asker: Asker,
         throttle: Throttle,
-        encode: Callable[[Prepared, str | None], bytes],
+        encode: Encode,
     ) -> None:
         self.name = name
         self.deployment = deployment
         self.concurrency = concurrency
         self._asker = asker
         self._throttle = throttle
-        self._encode = encode
-
-    def encode(self, prepared: Prepared, prompt: str | None) -> bytes:
-        return self._encode(prepared, prompt)
+        self.encode = encode
 
     async def ask(self, request: Request) -> Answer:
         return await self._asker.ask(request)
@@ -111,15 +118,13 @@ class BuiltinProvider:
 
     name = "builtin"
     deployment = None
+    encode = staticmethod(_as_it_is)
 
     def __init__(self, describe: Callable[[bytes], Reply], workers: Executor, worker_count: int, clock: Clock) -> None:
         self.concurrency = worker_count
         self._describe = describe
         self._workers = workers
         self._clock = clock
-
-    def encode(self, prepared: Prepared, prompt: str | None) -> bytes:
-        return prepared.data
 
     async def ask(self, request: Request) -> Answer:
         queued = self._clock.monotonic()

@@ -6,7 +6,7 @@ alive, and nobody counts those.
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +16,7 @@ from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.pools import on
-from pipeline.engine.preparing.preparer import Fetched, Listed, Preparer
+from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.engine.providers import Provider
 from pipeline.engine.record import Asked, Outcome, Reused, RowContext, Unprepared, to_record
 from pipeline.engine.stats import RunStats
@@ -26,7 +26,7 @@ from pipeline.items import Answer, Record, Request, SourceImage
 from pipeline.store import Store
 
 PAGE_IMAGES = 256
-# Small images share a thread hop: measured 60 us for a hop, 130 us to read, hash and splice 90 KB.
+# Small images share a hop: measured 150 us for a hop, 110 us to read, hash and splice 90 KB.
 HOP_IMAGES = 16
 HOP_BYTES = 1024 * 1024
 # A durable commit costs the same 1 to 3 ms for one row as for 256, so rows wait up to 50 ms for each other. Asked in
@@ -36,6 +36,8 @@ GATHER_STEPS = 10
 GATHER_STEP_SECONDS = 0.005
 # Without rows the store is called now and then, so that its lock stays alive and waiting rows become a part in time.
 IDLE_SECONDS = 10.0
+
+Prepare = Callable[[Sequence[Listed]], Awaitable[list[Request | Unprepared]]]
 
 
 @dataclass(slots=True)
@@ -86,16 +88,15 @@ def _next_page(listing: Iterator[SourceImage], store: Store) -> list[tuple[Sourc
     return [(image, store.finished_status(image)) for image in itertools.islice(listing, PAGE_IMAGES)]
 
 
-async def prepare_images(line: Line, preparer: Preparer, workers: Executor) -> None:
-    """Make images ready in a worker thread; those that cannot be go straight to `done`."""
-    loop = asyncio.get_running_loop()
+async def prepare_images(line: Line, prepare: Prepare) -> None:
+    """Make images ready; those that cannot be go straight to `done`."""
     with line.ready.sending(), line.done.sending():
         while hop := await next_hop(line.todo):
             fetched = sum(len(item.data) for item in hop if isinstance(item, Fetched))
             results: list[Request | Unprepared] = []
             try:
                 if not line.stop.requested:  # else drain, so that the lister never waits for room
-                    results = await loop.run_in_executor(workers, preparer, hop)
+                    results = await prepare(hop)
             except RunError as error:
                 line.stop.fail(error)
             hop.clear()
@@ -106,7 +107,7 @@ async def prepare_images(line: Line, preparer: Preparer, workers: Executor) -> N
 
 
 async def next_hop(todo: Channel[Listed]) -> list[Listed]:
-    """Images for one thread hop: small ones together, up to about HOP_BYTES as listed. Empty: the channel has ended.
+    """Images for one hop: small ones together, up to about HOP_BYTES as listed. Empty: the channel has ended.
 
     No more than that is taken from the channel: an image in one worker's hands is not there for an idle one.
     """

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 
 import pytest
@@ -16,6 +17,7 @@ from pipeline.clock import SystemClock
 from pipeline.engine import stages
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.pools import on
 from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.record import Unprepared
 from pipeline.engine.stages import (
@@ -108,7 +110,7 @@ async def running(
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             group.create_task(list_images(of, listing, store, pool, limit))
             for _ in range(preparers):
-                group.create_task(prepare_images(of, prepare, pool))
+                group.create_task(prepare_images(of, partial(on, pool, prepare)))
             reuse = Reuse(store, disk, context(), FakeClock())
             for _ in range(provider.concurrency):
                 group.create_task(ask_images(of, provider, reuse))

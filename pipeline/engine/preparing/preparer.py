@@ -1,4 +1,4 @@
-"""From a listed image to a request, in one thread hop: read, probe, hash, choose dimensions, shrink, encode, splice."""
+"""From a listed image to a request, in one hop: read, probe, hash, choose dimensions, shrink, encode, splice."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -13,6 +13,8 @@ from pipeline.sources import Source
 log = logging.getLogger(__name__)
 
 Fit = Callable[[int, int], tuple[int, int]]
+Encode = Callable[[Prepared, str | None], bytes]
+"""The body for an image, with its own prompt if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +26,28 @@ class Fetched:
 
 
 Listed = SourceImage | Fetched
-"""What workers are given: an image to be read, or one that was fetched."""
+"""What the processes are given: an image to be read, or one that was fetched."""
 
 
 class Preparer:
-    """Called from several worker threads at once; holds nothing that changes."""
+    """Holds nothing that changes, and can be pickled: it works in another process."""
 
     def __init__(
         self,
         source: Source,
         options: ImageOptions,
         fit: Fit,
-        encode: Callable[[Prepared, str | None], bytes],
+        encode: Encode,
         image_tokens: Callable[[int, int], int | None],
-        prompt_tokens: Callable[[int, str | None], int | None],
+        text_tokens: Callable[[str | None], int | None],
     ) -> None:
+        """`text_tokens`: of a request but for the image, by the prompt of its own that an image may have."""
         self._source = source
         self._options = options
         self._fit = fit
         self._encode = encode
         self._image_tokens = image_tokens
-        self._prompt_tokens = prompt_tokens
+        self._text_tokens = text_tokens
 
     def __call__(self, images: Sequence[Listed]) -> list[Request | Unprepared]:
         """One result for each image, in order. Several small ones share a hop: it costs as much as preparing one.
@@ -67,7 +70,7 @@ class Preparer:
             return _unprepared(image, failure_of(error, image.key), data)
 
     def _request(self, image: SourceImage, prepared: Prepared) -> Request:
-        image_tokens = self._image_tokens(prepared.width, prepared.height)
+        image_tokens, text_tokens = self._image_tokens(prepared.width, prepared.height), self._text_tokens(image.prompt)
         return Request(
             image=image,
             probe=prepared.probe,
@@ -76,7 +79,7 @@ class Preparer:
             sent=Sent(prepared.format, prepared.width, prepared.height, len(prepared.data)),
             body=self._encode(prepared, image.prompt),
             predicted_image_tokens=image_tokens,
-            predicted_prompt_tokens=None if image_tokens is None else self._prompt_tokens(image_tokens, image.prompt),
+            predicted_prompt_tokens=None if image_tokens is None or text_tokens is None else text_tokens + image_tokens,
         )
 
 

@@ -33,7 +33,7 @@ def preparer(
         fit,
         encode,
         lambda width, height: image_tokens,
-        lambda tokens, own: tokens + (15 if own is None else len(own)),
+        lambda own: 15 if own is None else len(own),
     )
 
 

@@ -1,0 +1,295 @@
+"""The processes that prepare images, as the run sees them: started when there is work, replaced when one dies.
+
+An image on which a process dies or hangs is tried once more, alone in another; then it is a row. See `worker` for why
+these are processes, and `wire` for what is said.
+"""
+
+import asyncio
+import logging
+import mmap
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from pipeline.engine.plan import RunOptions
+from pipeline.engine.preparing.preparer import Fetched, Listed, Preparer
+from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Outcome, message, pack_images, unpack_results
+from pipeline.engine.record import Unprepared
+from pipeline.errors import RunError
+from pipeline.items import Failure, Request
+
+log = logging.getLogger(__name__)
+
+# Hops that a process has at once: while the run takes the results of one, it works on the next.
+LANES = 2
+START_SECONDS = 60.0
+END_SECONDS = 1.0
+# What Python and the linker need to find the same code; no credentials.
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_", "LD_", "DYLD_", "PYTHON", "TMPDIR", "TZ", "OMP_")
+
+Result = Request | Unprepared
+
+
+class Processes:
+    """Prepares hops of images, in as many processes as there are cores."""
+
+    def __init__(self, preparer: Preparer, count: int, max_seconds: float, max_bytes: int) -> None:
+        """`max_seconds` is for one hop, `max_bytes` the memory of one process."""
+        self.lanes = count * LANES
+        """As many hops are worked on at once."""
+        self._preparer = preparer
+        self._count = count
+        self._max_seconds = max_seconds
+        self._max_bytes = max_bytes
+        self._workers: list[_Worker] = []
+        self._free = asyncio.Semaphore(self.lanes)
+        self._starting = asyncio.Lock()
+
+    async def prepare(self, images: Sequence[Listed]) -> list[Result]:
+        """One result for each image, in order. Raises RunError when the trouble is not the images'."""
+        try:
+            return await self._send(images)
+        except _Died as death:
+            if len(images) > 1:
+                log.debug("Trying %d images one by one: %s", len(images), death)
+            elif death.hung:
+                return [_given_up(images[0], death)]
+        return [await self._alone(image) for image in images]
+
+    async def _alone(self, image: Listed) -> Result:
+        try:
+            return (await self._send([image]))[0]
+        except _Died as death:
+            return _given_up(image, death)
+
+    async def _send(self, images: Sequence[Listed]) -> list[Result]:
+        async with self._free:
+            while True:
+                async with self._starting:
+                    worker = await self._idlest()
+                try:
+                    return await worker.send(images)
+                except _Died as death:
+                    if death.blamed:
+                        raise  # else another hop was being worked on
+
+    async def _idlest(self) -> "_Worker":
+        for worker in [worker for worker in self._workers if not worker.alive]:
+            await worker.ended()
+            self._workers.remove(worker)
+        idlest = min(self._workers, key=lambda worker: worker.busy, default=None)
+        if idlest and (not idlest.busy or len(self._workers) == self._count):
+            return idlest
+        worker = _Worker(self._max_seconds)
+        await worker.start(self._preparer, self._max_bytes)
+        self._workers.append(worker)
+        return worker
+
+    async def close(self) -> None:
+        """What the processes are at is not waited for: nothing of it has been sent."""
+        for worker in self._workers:
+            worker.kill()
+        await asyncio.gather(*(worker.ended() for worker in self._workers))
+
+
+@asynccontextmanager
+async def open_processes(preparer: Preparer, count: int, options: RunOptions) -> AsyncIterator[Processes]:
+    """Processes for one run."""
+    processes = Processes(preparer, count, options.max_prepare_seconds, options.max_prepare_bytes)
+    try:
+        yield processes
+    finally:
+        await processes.close()
+
+
+class _Died(Exception):
+    """A process ended before it answered."""
+
+    def __init__(self, how: str, *, blamed: bool, hung: bool) -> None:
+        super().__init__(how)
+        self.blamed = blamed
+        """Whether it was this hop that it worked on."""
+        self.hung = hung
+
+
+def _given_up(item: Listed, death: _Died) -> Unprepared:
+    image = item.image if isinstance(item, Fetched) else item
+    return Unprepared(image, Failure("undecodable", f"The image cannot be decoded: {death}"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hop:
+    images: Sequence[Listed]
+    lane: int
+    answer: asyncio.Future[list[Result]]
+
+
+class _Worker(asyncio.Protocol):
+    """One process, and the hops that it has not answered."""
+
+    def __init__(self, max_seconds: float) -> None:
+        self._max_seconds = max_seconds
+        self._hops: deque[_Hop] = deque()
+        self._lanes = list(range(LANES))
+        self._received = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+        self._hung = False
+        self._ready = False
+        self.alive = True
+
+    @property
+    def busy(self) -> int:
+        return LANES - len(self._lanes)
+
+    async def start(self, preparer: Preparer, max_bytes: int) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._spawn(theirs, max_bytes)
+            except OSError as error:
+                ours.close()
+                raise RunError(f"No process for images could be started: {error}") from error
+        self._transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
+        self._transport.writelines(message(preparer))
+
+    def _spawn(self, theirs: socket.socket, max_bytes: int) -> None:
+        file = _unnamed_file(LANES * LANE_BYTES)
+        try:
+            self._memory = mmap.mmap(file, 0)
+            shared = (theirs.fileno(), file)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pipeline.engine.preparing.worker", *map(str, shared), str(max_bytes)],
+                env=_environment(),
+                pass_fds=shared,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        finally:
+            os.close(file)
+
+    def send(self, images: Sequence[Listed]) -> asyncio.Future[list[Result]]:
+        """The results; the future raises _Died, or RunError when the trouble is not the images'."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Result]] = loop.create_future()
+        if not self.alive:
+            answer.set_exception(_Died("The process is gone.", blamed=False, hung=False))
+            return answer
+        hop = _Hop(images, self._lanes.pop(), answer)
+        packed, blobs = pack_images(images)
+        with self._room(hop) as room:
+            self._transport.writelines(message((hop.lane, packed), blobs, room))
+        self._hops.append(hop)
+        if len(self._hops) == 1:
+            self._watch()
+        return answer
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received
+        received += data
+        while len(received) >= HEADER.size:
+            length, following = HEADER.unpack_from(received)
+            end = HEADER.size + length
+            if len(received) < end + following:
+                return
+            with memoryview(received) as view:
+                content = pickle.loads(view[HEADER.size : end])
+                blobs = bytes(view[end : end + following])
+            del received[: end + following]
+            if isinstance(content, Outcome):
+                self._answered(content, blobs)
+            else:
+                self._ready = True
+                self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.alive = False
+        if self._timer:
+            self._timer.cancel()
+        how = self._how_it_ended()
+        for number, hop in enumerate(self._hops):
+            if hop.answer.done():
+                continue
+            if self._ready:
+                hop.answer.set_exception(_Died(how, blamed=number == 0, hung=self._hung))
+            else:
+                hop.answer.set_exception(RunError(f"No process for images could be started: {how}"))
+        self._hops.clear()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    async def ended(self) -> None:
+        """Until it is no more; one that hangs in a system call is left to the operating system."""
+        self._transport.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                while self._process.poll() is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.002)
+
+    def _answered(self, outcome: Outcome, blobs: bytes) -> None:
+        hop = self._hops.popleft()
+        self._watch()
+        for level, text in outcome.log:
+            log.log(level, "%s", text)
+        if not hop.answer.done():  # else the run is being abandoned
+            if outcome.run_error is not None:
+                hop.answer.set_exception(RunError(outcome.run_error))
+            else:
+                hop.answer.set_result(self._results(hop, outcome, blobs))
+        self._lanes.append(hop.lane)
+
+    def _results(self, hop: _Hop, outcome: Outcome, blobs: bytes) -> list[Result]:
+        if blobs:
+            return unpack_results(hop.images, outcome.results, blobs)
+        with self._room(hop) as room:
+            return unpack_results(hop.images, outcome.results, room)
+
+    def _room(self, hop: _Hop) -> memoryview:
+        return memoryview(self._memory)[hop.lane * LANE_BYTES : (hop.lane + 1) * LANE_BYTES]
+
+    def _watch(self) -> None:
+        """From now on, the time of the hop that is being worked on."""
+        if self._timer:
+            self._timer.cancel()
+        seconds = self._max_seconds if self._ready else START_SECONDS
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._hangs) if self._hops else None
+
+    def _hangs(self) -> None:
+        self._hung = True
+        self.kill()
+
+    def _how_it_ended(self) -> str:
+        if self._hung:
+            return f"it took longer than {self._max_seconds:g} s."
+        with suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(END_SECONDS)  # its socket is closed: it is all but gone
+            if code == -signal.SIGKILL:
+                return "the process was killed, probably because memory was short."
+            if code < 0:
+                return f"the decoder crashed ({signal.Signals(-code).name})."
+            return f"the process ended with code {code}."
+        return "the process closed its connection."
+
+
+def _environment() -> dict[str, str]:
+    passed_on = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
+    return passed_on | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+
+
+def _unnamed_file(size: int) -> int:
+    """The descriptor of memory that two processes can share."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("nightcap")
+    else:
+        with tempfile.TemporaryFile() as named:
+            file = os.dup(named.fileno())
+    os.ftruncate(file, size)
+    return file

@@ -1,0 +1,98 @@
+"""A process that prepares images: reads hops from a socket, answers with results until the socket closes.
+
+In a process of its own, because a decoder is the part of a run that hostile files attack: it may hang, crash or fill
+the memory, and is then killed and replaced; it has no credentials. And because Python threads that read, hash and
+encode small files take the interpreter's lock from the event loop (measured: 1,500 images a second instead of 3,000).
+"""
+
+import gc
+import logging
+import mmap
+import os
+import pickle
+import resource
+import signal
+import socket
+import sys
+import traceback
+from typing import Any, BinaryIO
+
+from pipeline.engine.preparing.preparer import Preparer
+from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Outcome, message, pack_results, unpack_images
+from pipeline.errors import RunError
+
+
+def main() -> None:
+    """Called as `python -m pipeline.engine.preparing.worker SOCKET_FD MEMORY_FD MAX_BYTES`."""
+    socket_fd, memory_fd, max_bytes = map(int, sys.argv[1:])
+    for number in (signal.SIGINT, signal.SIGTERM):  # the run is asked to stop, and ends us when it is done
+        signal.signal(number, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_DATA, (max_bytes, max_bytes))
+    log = _Log()
+    logging.getLogger().addHandler(log)
+    with socket.socket(fileno=socket_fd) as connection, connection.makefile("rb") as stream:
+        memory = mmap.mmap(memory_fd, 0)
+        os.close(memory_fd)
+        preparer = _receive(stream)[0]
+        assert isinstance(preparer, Preparer)
+        gc.freeze()
+        connection.sendall(b"".join(message(None)))
+        _silence_decoders()
+        with memoryview(memory) as whole:
+            try:
+                _serve(stream, connection, whole, preparer, log)
+            except (EOFError, ConnectionError):
+                return  # the run is over, or was killed
+
+
+def _serve(stream: BinaryIO, connection: socket.socket, memory: memoryview, preparer: Preparer, log: "_Log") -> None:
+    while True:
+        content, blobs = _receive(stream)
+        lane, packed = content
+        room = memory[lane * LANE_BYTES : (lane + 1) * LANE_BYTES]
+        images = unpack_images(packed, blobs or room)
+        try:
+            results, bodies = pack_results(preparer(images))
+        except RunError as error:
+            outcome, bodies = Outcome([], str(error), log.take()), []
+        else:
+            outcome = Outcome(results, None, log.take())
+        for part in message(outcome, bodies, room):
+            connection.sendall(part)
+
+
+def _receive(stream: BinaryIO) -> tuple[Any, bytes]:
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        raise EOFError
+    length, following = HEADER.unpack(header)
+    return pickle.loads(stream.read(length)), stream.read(following)
+
+
+class _Log(logging.Handler):
+    """Keeps what is logged for the run, which knows where to show it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[tuple[int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        self._kept.append((record.levelno, text))
+
+    def take(self) -> tuple[tuple[int, str], ...]:
+        kept, self._kept = tuple(self._kept), []
+        return kept
+
+
+def _silence_decoders() -> None:
+    """C libraries print their opinion of odd files to stderr, into the middle of the progress bar."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+
+
+if __name__ == "__main__":
+    main()
