@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from pipeline.errors import UserError
 from pipeline.objects import find_location, without_secrets
+from pipeline.sources.archives.source import Archives, is_archive
 from pipeline.sources.braces import expanded, has_braces
 from pipeline.sources.files import SCHEME, File, key_of, path_of
 from pipeline.sources.folder import Folder
@@ -18,7 +19,6 @@ from pipeline.sources.several import Chain, Part, Several
 from pipeline.sources.source import Source
 from pipeline.sources.storage import LocalFile
 
-_ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
 _REMOTE = re.compile(r"https?://", re.IGNORECASE)
 _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 
@@ -49,7 +49,8 @@ def _part(given: str, options: SourceOptions) -> Part:
         known = ", ".join(_SOURCES)
         raise UserError(f"The source {shown!r} is {form}, which is not supported yet; use {known}.")
     source = _SOURCES[form](path, options)
-    return Part(shown, name or _own_name(path, form), source, has_own_keys=name is None and form == "a file")
+    own_name = _own_name(path, form)
+    return Part(shown, name or own_name, source, frozenset() if name else _own_names(source, own_name))
 
 
 def _own_name(path: str, form: str) -> str:
@@ -58,6 +59,12 @@ def _own_name(path: str, form: str) -> str:
         return location.bucket
     named = split_glob(path)[0] if form == "a glob" else path
     return key_of(os.path.basename(os.path.abspath(named)))
+
+
+def _own_names(source: Source, name: str) -> frozenset[str]:
+    if isinstance(source, Archives):
+        return source.names
+    return frozenset([name]) if isinstance(source, File) else frozenset()
 
 
 def _bucket(path: str, options: SourceOptions) -> Source:
@@ -97,6 +104,7 @@ _SOURCES: dict[str, Callable[[str, SourceOptions], Source]] = {
     "a file": File,
     "a glob": _glob,
     "a listing file": _listing,
+    "an archive": lambda path, options: Archives([LocalFile(each) for each in _names(path)], options),
     "an object store": _bucket,
 }
 
@@ -128,4 +136,4 @@ def _form(path: str) -> str:
 def _form_of_file(path: str) -> str:
     if is_listing(path):
         return "a listing file"
-    return "an archive" if path.lower().endswith(_ARCHIVE_SUFFIXES) else "a file"
+    return "an archive" if is_archive(path) else "a file"

@@ -1,11 +1,16 @@
 """Reading an image by what its URI says, whichever source listed it: needs the options and the image, nothing else.
 
-file:///photos/a.jpg                                   a file
-file:///list.parquet#row_group=0&row=17&column=...     an image inside a Parquet file
+file:///photos/a.jpg                                    a file
+file:///a.tar#offset=1536&size=9000                     a member of a tar
+file:///a.tar.gz#gunzip=1536&size=9000                  of a gzipped one
+file:///a.zip#header=0&packed=900&size=9000&method=8&crc=17
+file:///list.parquet#row_group=0&row=17&column=...      an image inside a Parquet file
 """
 
 from pipeline.errors import ImageError
 from pipeline.items import SourceImage
+from pipeline.sources.archives.members import parse_fragment
+from pipeline.sources.archives.reading import MemberReader
 from pipeline.sources.files import LocalFiles, path_of
 from pipeline.sources.listing.parquet import Cell, CellReader
 from pipeline.sources.options import SourceOptions
@@ -17,20 +22,19 @@ class Reader:
     def __init__(self, options: SourceOptions) -> None:
         self._files = LocalFiles(options.max_bytes)
         self._cells = CellReader(options.max_bytes)
+        self._members = MemberReader(options.max_bytes)
 
     def read(self, image: SourceImage) -> bytes:
-        if "#" not in image.uri:
-            return self._files.read(image)
-        return self._part(image)
+        return self._part(image, None) if "#" in image.uri else self._files.read(image)
 
     def read_head(self, image: SourceImage, count: int) -> bytes:
-        if "#" not in image.uri:
-            return self._files.read_head(image, count)
-        return self._part(image)[:count]
+        return self._part(image, count) if "#" in image.uri else self._files.read_head(image, count)
 
-    def _part(self, image: SourceImage) -> bytes:
+    def _part(self, image: SourceImage, count: int | None) -> bytes:
         """An image inside another file."""
         uri, _, fragment = image.uri.rpartition("#")
-        if fragment.startswith("row_group="):
-            return self._cells.read(path_of(uri), Cell.parse(fragment))
+        if place := parse_fragment(fragment):
+            return self._members.read(path_of(uri), place, count)
+        if cell := Cell.parse(fragment):
+            return self._cells.read(path_of(uri), cell)[:count]
         raise ImageError("unreadable", f"Nothing is known of #{fragment}.")

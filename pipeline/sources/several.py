@@ -17,15 +17,15 @@ class Part:
     """As the user gave it, without secrets."""
     name: str
     source: Source
-    has_own_keys: bool = False
-    """Its keys begin with its name already: a single file, an archive."""
+    own_names: frozenset[str] = frozenset()
+    """What its keys begin with already, up to `::` or the end: the names of archives, of a single file."""
 
     @property
     def prefix(self) -> str:
-        return "" if self.has_own_keys else f"{self.name}/"
+        return "" if self.own_names else f"{self.name}/"
 
     def has(self, key: str) -> bool:
-        return key.startswith(self.prefix) if self.prefix else key == self.name or key.startswith(f"{self.name}::")
+        return key.partition("::")[0] in self.own_names if self.own_names else key.startswith(self.prefix)
 
 
 class Several:
@@ -33,14 +33,15 @@ class Several:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         """Raises UserError when two parts have the same name."""
-        self._parts: dict[str, Part] = {}
+        self._parts = parts
+        part_of: dict[str, Part] = {}
         for part in parts:
-            other = self._parts.setdefault(part.name, part)
-            if other is not part:
-                raise UserError(
-                    f"The sources {other.given!r} and {part.given!r} would both give keys that begin with "
-                    f"{part.name!r}; tell them apart as NAME=SOURCE, or give a folder that holds both."
-                )
+            for name in part.own_names or [part.prefix]:
+                if (other := part_of.setdefault(name, part)) is not part:
+                    raise UserError(
+                        f"The sources {other.given!r} and {part.given!r} would both give keys that begin with "
+                        f"{name!r}; tell them apart as NAME=SOURCE, or give a folder that holds both."
+                    )
 
     def list(self) -> Iterator[SourceImage]:
         return each_once(self._list)
@@ -53,13 +54,13 @@ class Several:
 
     @property
     def sources(self) -> Sequence[Source]:
-        return [part.source for part in self._parts.values()]
+        return [part.source for part in self._parts]
 
     def source_of(self, image: SourceImage) -> Source:
-        return next(part.source for part in self._parts.values() if part.has(image.key))
+        return next(part.source for part in self._parts if part.has(image.key))
 
     def _list(self) -> Iterator[SourceImage]:
-        for part in self._parts.values():
+        for part in self._parts:
             prefix = part.prefix
             for image in part.source.list():
                 yield replace(image, key=prefix + image.key) if prefix else image

@@ -4,7 +4,7 @@ import os
 from typing import Any, BinaryIO, Protocol
 
 from pipeline.errors import UserError
-from pipeline.sources.files import key_of, uri_of
+from pipeline.sources.files import uri_of
 
 
 class Stored(Protocol):
@@ -41,6 +41,19 @@ class Stored(Protocol):
         """What pyarrow opens."""
         ...
 
+    def local_path(self) -> str:
+        """UserError when it is on another machine."""
+        ...
+
+
+def read_at(path: str, offset: int, count: int) -> bytes:
+    """`count` bytes of a local file from `offset`; fewer at its end only."""
+    with open(path, "rb") as file:
+        data = os.pread(file.fileno(), count, offset)
+        while 0 < len(data) < count and (more := os.pread(file.fileno(), count - len(data), offset + len(data))):
+            data += more
+        return data
+
 
 class LocalFile:
     """A file of this machine. UserError when it cannot be looked at."""
@@ -52,7 +65,6 @@ class LocalFile:
         except OSError as error:
             raise UserError(f"The file {path!r} cannot be read: {error.strerror}.") from None
         self.name = os.path.basename(self._path)
-        self.key = key_of(self.name)
         self.uri = uri_of(self._path)
         self.base = uri_of(os.path.dirname(self._path).rstrip("/") + "/")
         self.size = status.st_size
@@ -65,8 +77,10 @@ class LocalFile:
             raise UserError(f"The file {self._path!r} cannot be read: {error.strerror}.") from None
 
     def read_at(self, offset: int, count: int) -> bytes:
-        with open(self._path, "rb") as file:
-            return os.pread(file.fileno(), count, offset)
+        return read_at(self._path, offset, count)
 
     def for_arrow(self) -> str:
+        return self._path
+
+    def local_path(self) -> str:
         return self._path

@@ -17,15 +17,14 @@ def each_once(listing: Callable[[], Iterator[SourceImage]]) -> Iterator[SourceIm
 
     Only hashes are remembered, so a suspicion is confirmed by listing once more up to the first of the two.
     """
-    seen = _Seen()
+    seen = Seen()
     for number, image in enumerate(listing(), start=1):
-        if seen.has(image.key) and (first := _find(listing(), image.key, number)):
+        if not seen.add(image.key) and (first := _find(listing(), image.key, number)):
             other, uri = first
             raise UserError(
                 f"The key {image.key!r} comes twice: image {other} of the listing ({uri}) and image {number}"
                 f" ({image.uri}); remove one, or name a column of unique keys by --key-column."
             )
-        seen.add(image.key)
         yield image
 
 
@@ -38,28 +37,30 @@ def _find(listing: Iterator[SourceImage], key: str, before: int) -> tuple[int, s
     return None
 
 
-class _Seen:
+class Seen:
     """Hashes of keys: the latest in a set, the others in sorted arrays, each at least twice as long as the next."""
 
     def __init__(self) -> None:
         self._recent: set[int] = set()
         self._sorted: list[npt.NDArray[np.int64]] = []
 
-    def has(self, key: str) -> bool:
+    def add(self, key: str) -> bool:
+        """False when it, or one with the same 64 bits, was there before."""
         value = hash(key)
-        if value in self._recent:
-            return True
-        for array in self._sorted:
-            place = array.searchsorted(value)
-            if place < len(array) and array[place] == value:
-                return True
-        return False
+        if value in self._recent or any(_holds(array, value) for array in self._sorted):
+            return False
+        self._recent.add(value)
+        if len(self._recent) == RECENT:
+            self._settle()
+        return True
 
-    def add(self, key: str) -> None:
-        self._recent.add(hash(key))
-        if len(self._recent) < RECENT:
-            return
+    def _settle(self) -> None:
         arrays = [*self._sorted, np.sort(np.fromiter(self._recent, np.int64, len(self._recent)))]
         while len(arrays) > 1 and len(arrays[-2]) < 2 * len(arrays[-1]):
             arrays.append(np.sort(np.concatenate([arrays.pop(), arrays.pop()])))
         self._sorted, self._recent = arrays, set()
+
+
+def _holds(array: npt.NDArray[np.int64], value: int) -> bool:
+    place = array.searchsorted(value)
+    return bool(place < len(array) and array[place] == value)

@@ -92,15 +92,8 @@ def test_no_source() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["https://host/container", "shard-{000..012}.tar"],
+    ["https://host/container"],
 )
 def test_other_forms_are_not_supported_yet(path: str) -> None:
     with pytest.raises(UserError, match="not supported yet"):
         source_of(path)
-
-
-@pytest.mark.parametrize("name", ["shard.tar", "shard.tar.gz", "photos.zip"])
-def test_other_files_are_not_supported_yet(tmp_path: Path, name: str) -> None:
-    make(tmp_path, name)
-    with pytest.raises(UserError, match="not supported yet"):
-        source_of(tmp_path / name)

@@ -38,9 +38,12 @@ class Cell:
         return urlencode({"row_group": self.group, "row": self.row, "column": self.column})
 
     @classmethod
-    def parse(cls, fragment: str) -> "Cell":
+    def parse(cls, fragment: str) -> "Cell | None":
         values = parse_qs(fragment)
-        return cls(int(values["row_group"][0]), int(values["row"][0]), values["column"][0])
+        try:
+            return cls(int(values["row_group"][0]), int(values["row"][0]), values["column"][0])
+        except (KeyError, ValueError):
+            return None
 
 
 class ParquetTable:
