@@ -148,7 +148,7 @@ def run(job: Job, observer: Observer | None = None) -> Summary:
     """`run_async` on an event loop of its own; uvloop's where the extra `fast` is installed."""
     if _in_event_loop():
         raise UserError("run() does not work inside an event loop, as in a notebook; write `await run_async(job)`.")
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(run_async(job, observer))
 
 
@@ -160,7 +160,8 @@ def _in_event_loop() -> bool:
     return True
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop's where it is installed; None: asyncio's own."""
     try:
         import uvloop
     except ImportError:

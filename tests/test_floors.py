@@ -15,6 +15,7 @@ FLOORS = [
     {"engine"},
     {"job"},
     {"estimation", "report", "progress", "doctor"},
+    {"rehearsal"},
     {"__init__"},
     {"cli"},
     {"__main__"},

@@ -2,12 +2,16 @@
 
 import json
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.estimate import show_estimate
 from pipeline.cli.options import limit_options, model_options, read_job
+
+if TYPE_CHECKING:
+    from pipeline.job import Job
 
 
 @click.command()
@@ -20,9 +24,25 @@ from pipeline.cli.options import limit_options, model_options, read_job
 @click.option(
     "--dry-run", is_flag=True, help="Say what it would take, as `nightcap estimate` does; ask and write nothing."
 )
+@click.option(
+    "--rehearse", is_flag=True, help="Try the night out against an emulator: no key, no money, OUT untouched."
+)
+@click.option(
+    "--speed", type=click.FloatRange(min=0, min_open=True), help="Of a rehearsal; default: as fast as it can."
+)
+@click.option("--scenario", type=click.Path(path_type=Path), help="Faults for a rehearsal, as for `nightcap emulate`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
-def run(sources: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def run(
+    sources: tuple[str, ...],
+    dry_run: bool,
+    rehearse: bool,
+    speed: float | None,
+    scenario: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Caption every image not yet captioned in OUT. Run it again to continue.
 
     SOURCE is a folder, a file or a glob; JOB.toml a job file, which the options overlay. Without --model the images
@@ -41,6 +61,10 @@ def run(sources: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool, **o
         job.plan()  # says what is missing
         show_estimate(job, [job.model.name], as_json=as_json)
         return
+    if rehearse:
+        sys.exit(_rehearse(job, speed, scenario, as_json, quiet))
+    if speed or scenario:
+        raise click.UsageError("--speed and --scenario belong to --rehearse.")
     try:
         with open_progress(quiet=quiet) as observer:
             summary = run_job(job, observer)
@@ -49,6 +73,17 @@ def run(sources: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool, **o
         raise
     _show(summary, as_json, quiet, render_summary)
     sys.exit(summary.exit_code)
+
+
+def _rehearse(job: "Job", speed: float | None, scenario: Path | None, as_json: bool, quiet: bool) -> int:
+    from pipeline.progress import open_counter, open_progress
+    from pipeline.rehearsal import rehearse
+    from pipeline.rehearsal.text import render_rehearsal
+
+    with open_counter("images listed") as count, open_progress(quiet=quiet) as observer:
+        found = rehearse(job, speed, scenario, observer, count)
+    click.echo(json.dumps(found.to_dict()) if as_json else render_rehearsal(found))
+    return found.exit_code
 
 
 def _show(summary: Any, as_json: bool, quiet: bool, render: Any) -> None:

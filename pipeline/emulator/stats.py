@@ -16,6 +16,8 @@ class EndpointStats:
     """Requests that its limits let through, whatever became of them."""
     admitted_tokens: int = 0
     """What they counted for, by the provider's estimate."""
+    last_tokens: int = 0
+    """Of these, the last request's."""
     answered: int = 0
     """With a usable answer, sent to the last byte."""
     prompt_tokens: int = 0
@@ -32,6 +34,7 @@ class EndpointStats:
     def admit(self, tokens: int, now: float) -> None:
         self.admitted += 1
         self.admitted_tokens += tokens
+        self.last_tokens = tokens
         self.last_admitted = now
         if self.first_admitted is None:
             self.first_admitted = now

@@ -69,16 +69,23 @@ class _Run:
         return Summary(self.id, plan.out, plan.model.name, seconds, stats, ending, message, input_usd)
 
 
-async def run_live(plan: Plan, clock: Clock, environ: Mapping[str, str], observer: Observer | None = None) -> Summary:
-    """Caption what is listed and not finished.
+async def run_live(
+    plan: Plan,
+    clock: Clock,
+    environ: Mapping[str, str],
+    observer: Observer | None = None,
+    source: Source | None = None,
+) -> Summary:
+    """Caption what is listed and not finished. `source`: where from, if not from the plan's own.
 
     Raises UserError before anything is spent, and RunError for trouble of the whole run, with the summary once there is
     something to sum up.
     """
     model = find_model(catalogue_name(plan.model))
     _fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
-    source = open_source(plan.source)
-    run = _Run(new_run_id(clock), plan, model, source, clock, clock.monotonic(), RunStats(), Stop())
+    run = _Run(
+        new_run_id(clock), plan, model, source or open_source(plan.source), clock, clock.monotonic(), RunStats(), Stop()
+    )
     with signals_interrupt(run.stop):
         try:
             await _open_and_run(run, environ, observer)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from pipeline.emulator.faults import Step
@@ -100,3 +102,10 @@ def test_a_step_for_an_endpoint_that_is_not_there_is_refused(tmp_path):
     scenario = load(tmp_path, '[[step]]\nfault = "cut"\nendpoint = "east"')
     with pytest.raises(UserError, match="names endpoint 'east'; there are: none"):
         scenario.applied_to(EmulatorOptions())
+
+
+def test_the_scenarios_that_come_along_are_valid():
+    files = list((Path(__file__).parents[2] / "jobs" / "scenarios").glob("*.toml"))
+    assert files
+    for path in files:
+        assert load_scenario(path).steps

@@ -1,0 +1,153 @@
+import json
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pipeline.emulator.stats import Stats
+from pipeline.engine.stats import Ending, RunStats, Summary
+from pipeline.estimation import Estimate, estimate
+from pipeline.job import Job
+from pipeline.rehearsal.forecast import Machine, Rehearsal, forecast
+from pipeline.rehearsal.scene import Scene, set_scene
+from pipeline.rehearsal.text import duration, render_rehearsal
+from tests.helpers.pictures import encoded, photo
+
+ANSWER_TOKENS = 50
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(10):
+        (folder / f"{number}.jpg").write_bytes(encoded(photo(64, 48, seed=number)))
+    return folder
+
+
+def night_of(job: Job) -> Estimate:
+    return estimate(job, [job.model.name])
+
+
+def make_job(photos: Path, **options: object) -> Job:
+    return Job.create(photos, photos / "out", model="openai:gpt-4o", **options)
+
+
+def seen(admitted: int, every: float, tokens: int = 300) -> Stats:
+    """What an emulator saw of so many requests at that pace; each answer takes two seconds."""
+    stats = Stats()
+    for number in range(admitted):
+        now = 1000 + number * every
+        with stats.handling("", now):
+            stats.at("").admit(tokens, now)
+        stats.sent("", 200, f"q{number}", now + 2)
+    return stats
+
+
+def summed_up(captioned: int, cost: str = "0", stopped: Ending | None = None, message: str | None = None) -> Summary:
+    stats = RunStats(listed=captioned, listing_done=True, statuses=Counter(captioned=captioned), cost_usd=Decimal(cost))
+    return Summary("run", "out", "openai:gpt-4o", 1.0, stats, stopped, message)
+
+
+def foreseen(job: Job, stats: Stats, summary: Summary, machine: Machine | None = None) -> Rehearsal:
+    scene = set_scene(job, ANSWER_TOKENS, reasons=False)
+    return forecast(job, scene, machine or Machine(100.0, 300.0), night_of(job), stats, summary, speed=20.0)
+
+
+def test_a_night_that_was_rehearsed_as_a_whole_is_told_as_it_was(photos: Path) -> None:
+    found = foreseen(make_job(photos, rpm=60), seen(10, every=1.0), summed_up(10, "0.5"))
+    assert found.whole
+    assert (found.images_per_second, found.seconds) == (1.0, 11.0)
+    assert [(use.limit, use.share) for use in found.uses] == [("60 requests per minute", 1.0)]
+    assert (found.cost_usd, found.exit_code, found.stopped) == (Decimal("0.5"), 0, None)
+
+
+def test_the_rest_follows_from_the_pace_and_its_price_from_the_estimate(photos: Path) -> None:
+    job = make_job(photos, rpm=60)
+    found = foreseen(job, seen(5, every=1.0), summed_up(5, "0.25"))
+    assert not found.whole
+    assert found.seconds == 4 + 2 + 5
+    [row] = night_of(job).models
+    assert row.live_usd
+    assert (found.cost_usd, found.prompt_tokens) == (row.live_usd.expected, row.prompt_tokens)
+
+
+def test_the_quota_that_was_nearest_is_told(photos: Path) -> None:
+    found = foreseen(make_job(photos, rpm=6000, tpm=20_000), seen(10, every=1.0), summed_up(10))
+    [use] = found.uses
+    assert (use.limit, use.share) == ("20,000 tokens per minute", pytest.approx(0.9))
+    assert foreseen(make_job(photos), seen(10, every=1.0), summed_up(10)).uses == ()
+
+
+def test_where_it_would_stop(photos: Path) -> None:
+    limited = foreseen(make_job(photos, rpm=60, limit=5), seen(5, every=1.0), summed_up(5))
+    assert (limited.stopped, limited.exit_code, limited.images) == ("limit", 4, 5)
+    assert limited.message
+    assert "--limit 5" in limited.message
+    trouble = foreseen(make_job(photos), seen(5, every=1.0), summed_up(5, stopped="trouble", message="No money left."))
+    assert (trouble.stopped, trouble.message, trouble.exit_code) == ("trouble", "No money left.", 3)
+
+
+def test_a_machine_that_is_slower_than_the_quota_is_told(photos: Path) -> None:
+    slow = foreseen(make_job(photos, rpm=600), seen(10, every=0.5), summed_up(10), Machine(2.0, 300.0))
+    assert slow.machine_bound
+    assert "This machine prepares 2.0 images/s" in render_rehearsal(slow)
+    assert not foreseen(make_job(photos, rpm=60), seen(10, every=1.0), summed_up(10), Machine(2.0, 300.0)).machine_bound
+
+
+def test_what_a_machine_can_do_is_measured_between_first_and_last_request() -> None:
+    assert Machine.measured(seen(11, every=0.1, tokens=400)) == Machine(pytest.approx(10.0), 400.0)
+    assert Machine.measured(seen(1, every=1)).images_per_second == float("inf")
+    assert Machine.measured(Stats()).tokens_each == 0
+
+
+def test_it_is_plain_json(photos: Path) -> None:
+    found = foreseen(make_job(photos, rpm=60), seen(10, every=1.0), summed_up(10, "0.5"), Machine(float("inf"), 1.0))
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert document["cost_usd"] == "0.5"
+    assert document["uses"] == [{"endpoint": "", "limit": "60 requests per minute", "share": 1.0}]
+    assert document["machine_images_per_second"] is None
+
+
+def test_the_text_names_what_matters(photos: Path) -> None:
+    found = foreseen(make_job(photos, rpm=60), seen(5, every=1.0), summed_up(5))
+    text = render_rehearsal(replace(found, rate_limited=2, requests=7, retries={"rate_limited": 2}))
+    for words in (
+        "5 of 10 images at 20 times real speed", "nothing was spent", "the night                 11 s",
+        "100.0%   of 60 requests per minute", "2   of 7 requests (28.57%)", "by an estimate", "exit code 0",
+    ):  # fmt: skip
+        assert words in text
+    assert "Nothing to rehearse" in render_rehearsal(replace(found, images=0))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(38.2, "38 s"), (725, "12 min 5 s"), (27_000, "7 h 30 min"), (59.9, "1 min 0 s")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def scene(photos: Path, model: str = "openai:gpt-4o", **options: object) -> Scene:
+    return set_scene(make_job(photos, **options).overlay(model=model), ANSWER_TOKENS, reasons=False)
+
+
+def test_the_emulator_has_the_jobs_own_limits(photos: Path) -> None:
+    options = scene(photos, rpm=300, tpm=90_000, request_windows=(10, 1)).emulator
+    assert (options.rpm, options.tpm, options.request_window, options.caption_tokens) == (300, 90_000, 1, 50)
+    azure = scene(photos, "azure:captions", azure_model="gpt-4o", rpm=60).emulator
+    assert (azure.deployments, azure.request_window) == ({"captions": "azure:gpt-4o"}, 10.0)
+    thinking = set_scene(make_job(photos), 100, reasons=True).emulator
+    assert (thinking.reasoning_tokens, thinking.caption_tokens) == (80, 20)
+
+
+def test_what_limits_the_pace(photos: Path) -> None:
+    assert scene(photos, rpm=60, tpm=90_000).images_per_second(300) == 1.0
+    assert scene(photos, rpm=6000, tpm=90_000).images_per_second(300) == 5.0
+    assert scene(photos, concurrency=4).images_per_second(300) == 4 / (1.0 + 50 * 0.02)
+
+
+def test_short_windows_bound_the_speed(photos: Path) -> None:
+    assert scene(photos, rpm=60).highest_speed == pytest.approx(50)
+    assert scene(photos, rpm=60, request_windows=(10,)).highest_speed == pytest.approx(30)
+    assert scene(photos, rpm=60, request_windows=(1,)).highest_speed == pytest.approx(3)
