@@ -7,6 +7,7 @@ Bytes are counted from before they are fetched until they are prepared.
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pipeline.clock import Clock
@@ -16,7 +17,7 @@ from pipeline.engine.record import Unprepared
 from pipeline.engine.stages import Line
 from pipeline.engine.stop import Stop
 from pipeline.errors import ImageError, NightcapError, Unavailable
-from pipeline.items import Failure, SourceImage
+from pipeline.items import SourceImage
 from pipeline.sources import RemoteSource, Source, remote_source
 
 log = logging.getLogger(__name__)
@@ -68,32 +69,38 @@ class Fetcher:
             async with asyncio.timeout(None) as scope:
                 self._interruptible.add(scope)
                 try:
-                    return await self._fetch(remote, image)
+                    return Fetched(image, await self._patiently(remote, lambda: remote.fetch(image)))
                 finally:
                     self._interruptible.discard(scope)
         except TimeoutError:
             if scope.expired():
                 return None
             raise
+        except ImageError as error:
+            return Unprepared(image, failure_of(error, image.key))
 
-    async def _fetch(self, remote: RemoteSource, image: SourceImage) -> Fetched | Unprepared:
+    async def fetch_head(self, remote: RemoteSource, image: SourceImage, count: int) -> bytes:
+        """Its first `count` bytes. Raises ImageError, or what ends the run, as the source does."""
+        return await self._patiently(remote, lambda: remote.fetch_head(image, count))
+
+    async def _patiently(self, remote: RemoteSource, ask: Callable[[], Awaitable[bytes]]) -> bytes:
         health = self._health.setdefault(remote, _Health())
         answers_before, attempt = health.answers, 0
         while True:
             try:
-                data = await remote.fetch(image)
+                data = await ask()
             except Unavailable as error:
                 attempt += 1
                 self._check(health, error)
                 if attempt >= ATTEMPTS and health.answers > answers_before:
-                    return Unprepared(image, Failure("server_error", f"Tried {attempt} times: {error}"))
+                    raise ImageError("server_error", f"Tried {attempt} times: {error}") from None
                 await self._clock.sleep(wait_seconds(attempt, self._rng))
-            except ImageError as error:
+            except ImageError:
                 self._answered(health)
-                return Unprepared(image, failure_of(error, image.key))
+                raise
             else:
                 self._answered(health)
-                return Fetched(image, data)
+                return data
 
     def _check(self, health: _Health, error: Unavailable) -> None:
         """Say once that the source is waited for; raise `error` when that has gone on for too long."""

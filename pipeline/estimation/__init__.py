@@ -12,10 +12,11 @@ from pipeline.api.endpoint import catalogue_name
 from pipeline.api.options import DEFAULT_MODEL
 from pipeline.clock import SystemClock, utc
 from pipeline.estimation.costs import History, estimate_model
+from pipeline.estimation.headers import HeaderReader
 from pipeline.estimation.output import Output
 from pipeline.estimation.result import Estimate, ModelEstimate, Range
 from pipeline.estimation.sizes import Sizes
-from pipeline.estimation.survey import HeaderReader, Survey, survey_listing
+from pipeline.estimation.survey import Survey, survey_listing
 from pipeline.job import Job
 from pipeline.models import Model, best_dimensions, find_model
 from pipeline.sources import open_source
@@ -55,8 +56,10 @@ def estimate(
     finished = [output.finished(each.request_hash) for each in jobs]
     groups = list(dict.fromkeys(finished))  # requests of which nothing is finished share one survey
     source = open_source(job.source)
-    look = HeaderReader(source, job.image, job.source.max_bytes).look
-    surveys = survey_listing(source, look, groups, random.Random(0), sample, job.run.limit, observer, job.model.prompt)
+    headers = HeaderReader(source, job.image, job.source.max_bytes, job.run.fetchers)
+    surveys = survey_listing(
+        source, headers, groups, random.Random(0), sample, job.run.limit, observer, job.model.prompt
+    )
     measured = {is_done: (survey, Sizes.of(survey)) for is_done, survey in zip(groups, surveys, strict=True)}
     answers = [output.answers(each.request_hash) for each in jobs]
     today = utc(SystemClock().time()).date()

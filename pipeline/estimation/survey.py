@@ -2,15 +2,14 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipeline.api.prompts import own_prompts
-from pipeline.errors import ImageError, UserError
-from pipeline.images import ImageOptions, probe_from
+from pipeline.errors import UserError
+from pipeline.estimation.headers import HeaderReader, Look, SizeClass
 from pipeline.items import SourceImage
-from pipeline.models import MAX_SIDE_PX
 from pipeline.sources import Source
 
 PROGRESS_IMAGES = 1000
@@ -19,10 +18,6 @@ PROMPTS = 500
 T = TypeVar("T")
 
 IsDone = Callable[[SourceImage], bool]
-SizeClass = tuple[int, int, bool]
-"""Width, height, and whether the file is sent byte for byte where it need not be shrunk."""
-Look = SizeClass | str
-"""What a look at an image's header gave: its size, or the reason of the row that will fail."""
 
 
 @dataclass(slots=True)
@@ -83,39 +78,9 @@ class Survey:
             self.bytes[look] += image.bytes or 0
 
 
-class HeaderReader:
-    """Looks at an image as a run will, as far as its header tells."""
-
-    def __init__(self, source: Source, options: ImageOptions, max_bytes: int) -> None:
-        self._read_head = source.read_head
-        self._max_bytes = max_bytes
-        self._max_pixels = options.max_pixels
-        self._max_sent_bytes = options.max_sent_bytes
-        self._pass_through = frozenset(options.pass_through)
-
-    def look(self, image: SourceImage) -> Look:
-        if image.failure:
-            return image.failure.reason
-        size = image.bytes or 0
-        if size > self._max_bytes:
-            return "too_large"
-        try:
-            header = probe_from(lambda count: self._read_head(image, count))
-        except ImageError as error:
-            return error.reason
-        width, height = header.width, header.height
-        if width * height > self._max_pixels:
-            return "bomb"
-        if width > MAX_SIDE_PX or height > MAX_SIDE_PX:
-            return "too_large"
-        # What only pixels tell, transparency or a colour profile, is left out: it matters to the bytes sent alone.
-        kept = header.format in self._pass_through and header.orientation == 1 and header.frames == 1
-        return width, height, kept and size <= self._max_sent_bytes
-
-
 def survey_listing(
     source: Source,
-    look: Callable[[SourceImage], Look],
+    headers: HeaderReader,
     finished: Sequence[IsDone | None],
     rng: random.Random,
     sample: int | None = None,
@@ -131,20 +96,30 @@ def survey_listing(
     if sample is not None and sample < 1:
         raise UserError(f"The sample is {sample}; give how many images to look at, 1 or more.")
     groups = [_Group(is_done, rng, sample, limit) for is_done in finished]
+    for image, takers, look in headers.look_at(_to_look_at(source, groups, limit, observer, prompt)):
+        for group in takers:
+            group.survey.add(image, look)
+    drawn = ((image, each) for each in groups for image in each.drawn)
+    for image, group, look in headers.look_at(drawn):
+        group.survey.add(image, look)
+    return [group.survey for group in groups]
+
+
+def _to_look_at(
+    source: Source,
+    groups: Sequence["_Group"],
+    limit: int | None,
+    observer: Callable[[int], None] | None,
+    prompt: str,
+) -> Iterator[tuple[SourceImage, list["_Group"]]]:
+    """Images whose header is wanted now, and by whom."""
     for listed, image in enumerate(own_prompts(source.list(), prompt), start=1):
         if observer is not None and listed % PROGRESS_IMAGES == 0:
             observer(listed)
-        seen: Look | None = None
-        for group in groups:
-            if group.takes(image):
-                seen = seen or look(image)
-                group.survey.add(image, seen)
+        if takers := [group for group in groups if group.takes(image)]:
+            yield image, takers
         if limit is not None and all(group.survey.limited for group in groups):
-            break
-    for group in groups:
-        for image in group.drawn:
-            group.survey.add(image, look(image))
-    return [group.survey for group in groups]
+            return
 
 
 class _Group:

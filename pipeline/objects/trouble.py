@@ -27,13 +27,13 @@ def explained(error: Exception, location: Location) -> NightcapError:
     text = str(error)
     if _TOKEN_SERVICE.search(text):  # obstore's last resort, when the environment holds nothing
         return UserError(
-            f"No credentials for {location.base} were found in the environment: set {_CREDENTIALS[location.kind]}."
+            f"No credentials for {location.base[:-1]} were found in the environment: set {_CREDENTIALS[location.kind]}."
         )
     if (code := _found(_CODE, text)) in _TROUBLE_OF_ONE:
         return ImageError("unreadable", f"The object is archived ({code}); restore it first.")
     if code in _MISSING:
         kind = "container" if location.kind == "az" else "bucket"
-        return UserError(f"There is no {kind} {location.base}; check its name and the account.")
+        return UserError(f"There is no {kind} {location.base[:-1]}; check its name and the account.")
     if isinstance(error, FileNotFoundError):
         return ImageError("unreadable", "The object is gone since it was listed.")
     status = _found(_STATUS, text)
@@ -41,7 +41,7 @@ def explained(error: Exception, location: Location) -> NightcapError:
 
 
 def _answered(status: int, code: str | None, location: Location) -> NightcapError:
-    where, credentials = location.base, _CREDENTIALS[location.kind]
+    where, credentials = location.base[:-1], _CREDENTIALS[location.kind]
     said = f"{status} {code}" if code else str(status)
     if code in _EXPIRED:
         return UserError(f"The credentials for {where} have expired ({said}); renew {credentials}.")
@@ -57,7 +57,7 @@ def _answered(status: int, code: str | None, location: Location) -> NightcapErro
 
 
 def _without_answer(text: str, location: Location) -> NightcapError:
-    where, credentials = location.base, _CREDENTIALS[location.kind]
+    where, credentials = location.base[:-1], _CREDENTIALS[location.kind]
     head = text.partition("\n")[0]
     if "dns error" in text:
         return Unreachable(f"{where} cannot be reached: its host has no address; check account, endpoint and network.")

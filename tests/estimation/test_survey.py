@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.estimation.survey import HeaderReader, IsDone, Survey, survey_listing
+from pipeline.estimation.headers import HeaderReader
+from pipeline.estimation.survey import IsDone, Survey, survey_listing
 from pipeline.images import ImageOptions
 from pipeline.items import SourceImage
 from tests.helpers.listing import Listing
@@ -29,7 +30,7 @@ def survey_all(
     limit: int | None = None,
     seed: int = 0,
 ) -> Survey:
-    [survey] = survey_listing(source, look_at(source).look, [is_done], random.Random(seed), sample, limit)
+    [survey] = survey_listing(source, look_at(source), [is_done], random.Random(seed), sample, limit)
     return survey
 
 
@@ -108,7 +109,7 @@ def test_what_is_done_is_neither_read_nor_counted() -> None:
 
 def test_requests_that_differ_in_what_is_done_share_one_pass() -> None:
     source = numbered(10)
-    everything, rest = survey_listing(source, look_at(source).look, [None, is_even], random.Random(0))
+    everything, rest = survey_listing(source, look_at(source), [None, is_even], random.Random(0))
     assert (everything.images, rest.images) == (10, 5)
     assert len(source.read_keys) == 10, "each header is read once"
 
@@ -153,5 +154,5 @@ def test_a_sample_of_nothing_is_refused() -> None:
 
 def test_progress_is_told_now_and_then() -> None:
     source, told = numbered(2500), []
-    survey_listing(source, look_at(source).look, [None], random.Random(0), sample=1, observer=told.append)
+    survey_listing(source, look_at(source), [None], random.Random(0), sample=1, observer=told.append)
     assert told == [1000, 2000]
