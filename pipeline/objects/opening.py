@@ -38,6 +38,12 @@ class Objects:
     location: Location
     store: "ObjectStore"
 
+    @property
+    def account(self) -> str:
+        """What tells apart buckets of one name: the storage account, or the endpoint if it is not the vendor's own."""
+        config: Mapping[str, str] = getattr(self.store, "config", {})
+        return next((config[name] for name in ("account_name", "endpoint", "base_url") if name in config), "")
+
     def explained(self, error: Exception) -> NightcapError:
         """What obstore's `error` means, as one sentence without secrets: what to raise `from None`.
 

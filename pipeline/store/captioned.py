@@ -73,8 +73,8 @@ class CaptionedContent:
 
     def add_part(self, part: str) -> None:
         """What was in the journal lies in this part now."""
-        self.load([part])
         self._in_journal = {}
+        self.load([part])
 
     def may_have(self, content_hash: str) -> bool:
         """Whether it is worth asking `find`."""

@@ -7,13 +7,13 @@ finished. A run may die at every line: `journal` says why no row is lost or doub
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from pipeline.clock import Clock
-from pipeline.errors import UserError
+from pipeline.errors import Unavailable, UserError
 from pipeline.items import Record, SourceImage
 from pipeline.store.captioned import CaptionedContent
 from pipeline.store.finished import COLUMNS, REPEATED, FinishedKeys
@@ -21,7 +21,8 @@ from pipeline.store.folders import open_folder
 from pipeline.store.folders.folder import JOB, RUNS, Folder, require
 from pipeline.store.journal import Journal
 from pipeline.store.options import StoreOptions
-from pipeline.store.parts import MANY, merge_parts, next_name, read_part, tidy, write_part
+from pipeline.store.parts import MANY, merge_parts, next_name, read_part, tidy, without_overtaken, write_part
+from pipeline.store.patience import Patience
 from pipeline.store.schema import records_to_batch
 
 
@@ -79,6 +80,7 @@ class Store:
         self._options = options
         self._clock = clock
         self._run_id = run_id
+        self._patience = Patience(clock)
         self._waiting_since: float | None = None
         self._replaced = False
         self._closed = False
@@ -89,11 +91,12 @@ class Store:
             folder.discard_unfinished()
             self._journal = Journal(folder.journal, folder.step)
             undo.callback(self._journal.close)
-            self._cut()
+            self._cut(of_a_dead_run=True)
             self._finished = self._load(request_hash)
             self._captioned = CaptionedContent(folder, self._journal, request_hash)
             self._journal.begin()
             undo.pop_all()
+        folder.hurry = True  # rows can wait in the journal
 
     @property
     def other_requests(self) -> int:
@@ -114,7 +117,7 @@ class Store:
         """Take in whose content has a caption, before `may_have_caption`: 0.6 s per million rows, which a run that has
         nothing to ask need not wait for.
         """
-        with self._folder.explained():
+        with self._folder.explained(), self._patient():
             self._captioned.load(self._folder.part_names())
 
     def may_have_caption(self, content_hash: str) -> bool:
@@ -127,8 +130,9 @@ class Store:
         `own_prompt` is the `items.own_prompt` of the image's version. Takes 30 ms where a row group has to be decoded
         first, a fraction of one after that.
         """
-        with self._folder.explained():
+        with self._folder.explained(), suppress(Unavailable):  # not to be had for the moment
             return self._captioned.find(content_hash, own_prompt)
+        return None
 
     def append(self, records: Sequence[Record]) -> None:
         """Make records durable: one commit, about 3 ms for 256 of them; sometimes a part is cut, 0.2 s for 20,000 rows.
@@ -142,9 +146,7 @@ class Store:
                 self._replaced = self._finished.add(records) or self._replaced
                 if self._waiting_since is None:
                     self._waiting_since = self._clock.monotonic()
-            self._lock.beat()
-            if self._due() and (part := self._cut()):
-                self._captioned.add_part(part)
+            self._keep_up()
 
     def write_run(self, summary: Mapping[str, Any]) -> None:
         """Keep the summary of this run."""
@@ -159,7 +161,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
-        with self._folder.explained(), ExitStack() as always:
+        with self._folder.explained(), self._patient(), ExitStack() as always:
             always.callback(self._lock.release)
             always.callback(self._journal.close)
             self._cut()
@@ -169,7 +171,7 @@ class Store:
 
     def merge_small_parts(self) -> None:
         """Merge all small parts, however few."""
-        with self._folder.explained():
+        with self._folder.explained(), self._patient():
             self._cut()
             self._tidy(many=2)
 
@@ -201,20 +203,49 @@ class Store:
         late = self._clock.monotonic() - self._waiting_since >= self._options.flush_seconds
         return late or self._journal.rows >= self._options.rows_per_part
 
-    def _cut(self) -> str | None:
-        """Move all rows of the journal into a part, and name it; the argument is in `journal`."""
+    def _keep_up(self) -> None:
+        """What time asks for. While an object store is out of reach, rows wait in the journal."""
+        if not self._patience.may_try:
+            return
+        try:
+            self._lock.beat()
+            if self._due():
+                for part in self._cut():
+                    self._captioned.add_part(part)
+        except Unavailable as trouble:
+            self._patience.failed(trouble)
+        else:
+            self._patience.succeeded()
+
+    def _cut(self, *, of_a_dead_run: bool = False) -> list[str]:
+        """Move all rows of the journal into a part, and name those that hold them; the argument is in `journal`."""
+        parts = []
         for name in self._journal.announced():
             if self._folder.settled(name):
                 self._journal.forget(name)
+                parts.append(name)
             else:
                 self._journal.withdraw(name)
-        part = next_name(self._folder, self._run_id) if self._journal.rows else None
-        if part:
-            self._journal.announce(part)
-            write_part(self._folder, part, self._journal.table())
-            self._journal.forget(part)
+        if self._journal.rows:
+            name = next_name(self._folder, self._run_id)
+            self._journal.announce(name)
+            rows = self._journal.table()
+            if of_a_dead_run and self._folder.apart:
+                rows = without_overtaken(self._folder, rows)
+            if len(rows):
+                write_part(self._folder, name, rows)
+                parts.append(name)
+            self._journal.forget(name)
         self._waiting_since = None
-        return part
+        return parts
+
+    @contextmanager
+    def _patient(self) -> Iterator[None]:
+        self._folder.hurry = False
+        try:
+            yield
+        finally:
+            self._folder.hurry = True
 
     def _tidy(self, many: int = MANY) -> None:
         tidy(self._folder, self._run_id, self._options.rows_per_part, replaced=self._replaced, many=many)
@@ -226,5 +257,5 @@ class Store:
         def write(aside: Path) -> None:
             aside.write_text(text, "utf-8")
 
-        with self._folder.explained():
+        with self._folder.explained(), self._patient():
             self._folder.put(name, write)

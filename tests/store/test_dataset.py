@@ -238,7 +238,7 @@ def test_parts_without_our_folder_are_an_output(tmp_path: Path) -> None:
         ("note.txt", "is a file"),
         ("note.txt/captions", "cannot be used .Not a directory"),
         ("folder.parquet", "is a folder"),
-        ("s3://bucket/captions", "object stores are not supported"),
+        ("ftp://host/captions", "is not a place in an object store"),
         ("foreign", "was not written by Nightcap"),
         ("newer", "written by a newer Nightcap"),
     ],

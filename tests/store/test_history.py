@@ -52,5 +52,5 @@ def test_no_output_yet_has_no_rows(tmp_path: Path) -> None:
 
 
 def test_an_output_that_cannot_be() -> None:
-    with pytest.raises(UserError, match="not a local folder"):
-        request_counts("s3://bucket/out")
+    with pytest.raises(UserError, match="not a place in an object store"):
+        request_counts("ftp://host/out")

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pipeline.clock import Clock
 from pipeline.errors import NightcapError, RunError, UserError
+from pipeline.store.folders.range_file import RangeFile
 
 STATE = "_nightcap"
 """Everything of Nightcap's own. Readers skip names that begin with an underscore."""
@@ -34,6 +35,10 @@ class Folder(Protocol):
 
     last_sequence: int
     """The highest number that this process gave to a part, also to one whose writing failed: none is given twice."""
+    apart: bool
+    """Whether journal and parts lie apart, so that another machine may go on without the journal of this one."""
+    hurry: bool
+    """Whether trouble that may pass is told soon, since another try will come, instead of being waited out."""
 
     @property
     def journal(self) -> Path:
@@ -83,7 +88,7 @@ class Folder(Protocol):
         """Whether it is there, and then also durable."""
         ...
 
-    def open(self, name: str) -> Path:
+    def open(self, name: str) -> Path | RangeFile:
         """What Parquet is read from. FileNotFoundError when it is gone."""
         ...
 

@@ -52,6 +52,8 @@ class LocalFolder:
         self.journal = root / STATE / JOURNAL
         self.merged = single_file.name if single_file else None
         self.last_sequence = 0
+        self.apart = False
+        self.hurry = False
         self._single_file = single_file
         self._writing = root / STATE / "writing"
 
@@ -90,7 +92,7 @@ class LocalFolder:
         sync(self.root / STATE, self.step)
 
     def lock(self, clock: Clock, run_id: str) -> Lock:
-        return Lock(self.root / STATE / "lock", clock)
+        return Lock(self.root / STATE / "lock", clock, str(self))
 
     def discard_unfinished(self) -> None:
         for path in self._writing.iterdir():

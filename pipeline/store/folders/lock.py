@@ -22,17 +22,17 @@ STALE_SECONDS = 60.0
 class Lock:
     """Held from creation to `release`."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """Raises UserError when another run holds it."""
+    def __init__(self, path: Path, clock: Clock, output: str) -> None:
+        """`output` is what it guards, for people. Raises UserError when another run holds it."""
         self._clock = clock
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            self._take(path)
+            self._take(output)
         except BaseException:
             os.close(self._file)
             raise
 
-    def _take(self, path: Path) -> None:
+    def _take(self, output: str) -> None:
         kernel = _flock(self._file)
         holder = _read(self._file)
         host = socket.gethostname()
@@ -42,8 +42,7 @@ class Lock:
                 "wait for it" if kernel is False else f"wait {STALE_SECONDS:.0f} s if that host died, for it if not"
             )
             raise UserError(
-                f"{path.parent.parent} is being written by another run ({_describe(holder)}); {remedy}, or choose "
-                "another output."
+                f"{output} is being written by another run ({_describe(holder)}); {remedy}, or choose another output."
             )
         os.ftruncate(self._file, 0)
         mine = {"host": host, "pid": os.getpid(), "since": utc(self._clock.time()).isoformat(timespec="seconds")}
