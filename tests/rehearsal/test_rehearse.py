@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for number in range(12):
-        (folder / f"{number:02}.jpg").write_bytes(encoded(photo(64, 48, seed=number)))
+        (folder / f"{number:02}.jpg").write_bytes(encoded(photo(64, 48, grain=8, seed=number)))
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 and no more")
     return folder
 
