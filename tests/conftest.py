@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from pipeline.emulator.app import Running
+from tests.helpers.object_servers import ObjectServer, azurite_server, moto_server
 from tests.helpers.servers import emulate
 
 # The same examples on every run, and as much time for each as a busy machine needs.
@@ -52,6 +53,20 @@ async def emulator() -> AsyncIterator[Running]:
     """A patient emulator that knows no limits and makes no faults; `helpers.servers.emulate` starts any other."""
     async with emulate() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[ObjectServer]:
+    """S3, one for all tests: each creates its own bucket."""
+    with moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[ObjectServer]:
+    """Azure Blob Storage, one for all tests: each creates its own container."""
+    with azurite_server() as server:
+        yield server
 
 
 def _guarded_connect(connect: Callable[..., object]) -> Callable[..., object]:

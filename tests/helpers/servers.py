@@ -47,7 +47,7 @@ class Process:
 @contextmanager
 def emulate_process(*arguments: str) -> Iterator[Process]:
     """`nightcap emulate` with these arguments, on a free port."""
-    with _launch([sys.executable, "-m", "pipeline", "emulate", "--port", "0", *arguments]) as process:
+    with launch([sys.executable, "-m", "pipeline", "emulate", "--port", "0", *arguments]) as process:
         yield process
 
 
@@ -57,12 +57,12 @@ def llama_server(folder: Path) -> Iterator[Process]:
 
     In a process of its own, so that a crash of native code is a failed test and not the end of all tests.
     """
-    with _launch([sys.executable, "-m", "tests.helpers.tiny_vlm", str(folder)]) as process:
+    with launch([sys.executable, "-m", "tests.helpers.tiny_vlm", str(folder)]) as process:
         yield process
 
 
 @contextmanager
-def _launch(command: Sequence[str]) -> Iterator[Process]:
+def launch(command: Sequence[str]) -> Iterator[Process]:
     """Start a server that prints its address, and stop it in the end."""
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
