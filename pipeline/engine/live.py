@@ -34,7 +34,7 @@ from pipeline.errors import RunError, UserError
 from pipeline.images import ImageOptions
 from pipeline.items import SourceImage
 from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
-from pipeline.sources import Source, has_remote, open_source
+from pipeline.sources import Reader, Source, has_remote, open_source
 from pipeline.store import Store, open_store, read_status
 
 OBSERVE_SECONDS = 0.25
@@ -107,7 +107,7 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)
-            preparer = build_preparer(plan, model, run.source, provider)
+            preparer = build_preparer(plan, model, provider)
             async with open_processes(preparer, pools.image_workers, plan.run) as processes:
                 with _observing(observer, stats), _frozen_heap():
                     await _run_stages(run, provider, store, pools, processes)
@@ -158,12 +158,12 @@ def row_context(plan: Plan, run_id: str, model: Model, provider: Provider) -> Ro
     return RowContext(run_id, plan.request_hash, provider.name, asked, provider.deployment, plan.model.detail, price_on)
 
 
-def build_preparer(plan: Plan, model: Model, source: Source, provider: Provider) -> Preparer:
+def build_preparer(plan: Plan, model: Model, provider: Provider) -> Preparer:
     """What the processes do, with the model's rules bound to it."""
     options = plan.model
     common = prompt_tokens(model, options.system, options.prompt, (0,))
     return Preparer(
-        source,
+        Reader(plan.source),  # what is not on this machine was fetched before
         image_options(plan.image, model),
         _fit(options, model),
         provider.encode,

@@ -7,6 +7,8 @@ file:///a.zip#header=0&packed=900&size=9000&method=8&crc=17
 file:///list.parquet#row_group=0&row=17&column=...      an image inside a Parquet file
 """
 
+from collections.abc import Iterator
+
 from pipeline.errors import ImageError
 from pipeline.items import SourceImage
 from pipeline.sources.archives.members import parse_fragment
@@ -17,12 +19,20 @@ from pipeline.sources.options import SourceOptions
 
 
 class Reader:
-    """Reads images, from any thread."""
+    """Reads images of this machine, from any thread. Can be pickled: another process reads with one of its own."""
 
     def __init__(self, options: SourceOptions) -> None:
+        self._options = options
         self._files = LocalFiles(options.max_bytes)
         self._cells = CellReader(options.max_bytes)
         self._members = MemberReader(options.max_bytes)
+
+    def __reduce__(self) -> tuple[type["Reader"], tuple[SourceOptions]]:
+        return Reader, (self._options,)
+
+    def list(self) -> Iterator[SourceImage]:
+        """Nothing: those that list have their own."""
+        return iter(())
 
     def read(self, image: SourceImage) -> bytes:
         return self._part(image, None) if "#" in image.uri else self._files.read(image)
