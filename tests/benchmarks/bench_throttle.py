@@ -1,10 +1,11 @@
 """How much of a quota is used, and how many requests are refused, beside a plain semaphore-and-backoff loop.
 
-    python -m tests.benchmarks.bench_throttle [--seconds 90] [--time-scale 1] [--only NAME]
+    python -m tests.benchmarks.bench_throttle [--seconds 120] [--scaled] [--only NAME]
 
 The emulator runs in a process of its own and enforces the limits; both loops ask it about the same picture, for as many
 seconds of its clock. "Used" is how many answered requests left after the first window, over how many the quota
-allows then; "refused" is the share of all requests, from the first second on. With a time scale both clocks go faster.
+allows then; "refused" is the share of all requests, from the first second on. Scaled, both clocks go ten times as fast:
+quick enough for a look, but then this machine's delays weigh ten times as much too.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import asyncio
 import json
 import random
 import urllib.request
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -65,11 +66,13 @@ SCENARIOS = [
 class Outcome:
     sent_at: list[float] = field(default_factory=list)
     """Seconds after the beginning, of the requests that were answered."""
-    refused: float = 0.0
 
     def utilisation(self, after: float, until: float, per_second: float) -> float:
         """Requests that left between `after` and `until`, over those that the quota allows."""
         return sum(after <= at < until for at in self.sent_at) / (until - after) / per_second
+
+
+Loop = Callable[[Scenario, Endpoint, Request, float, ScaledClock], Coroutine[None, None, Outcome]]
 
 
 async def ours(scenario: Scenario, endpoint: Endpoint, image: Request, seconds: float, clock: ScaledClock) -> Outcome:
@@ -129,9 +132,9 @@ async def plain(scenario: Scenario, endpoint: Endpoint, image: Request, seconds:
     return outcome
 
 
-def make_request(endpoint: Endpoint) -> Request:
+def make_request(body_model: str | None) -> Request:
     data = encoded(photo(WIDTH, HEIGHT))
-    template = build_template(ModelOptions(max_tokens=MAX_TOKENS), endpoint.body_model, "max_tokens")
+    template = build_template(ModelOptions(max_tokens=MAX_TOKENS), body_model, "max_tokens")
     model = find_model("openai:gpt-4o")
     image_tokens = model.image_tokens(WIDTH, HEIGHT)
     return Request(
@@ -146,30 +149,45 @@ def make_request(endpoint: Endpoint) -> Request:
     )
 
 
-def run_scenario(scenario: Scenario, seconds: float, scale: float) -> None:
+@dataclass(frozen=True)
+class Measured:
+    used: float
+    refused: int
+    requests: int
+    peak_in_flight: int
+
+    @property
+    def refused_share(self) -> float:
+        return self.refused / self.requests
+
+
+def allowed_per_second(scenario: Scenario) -> float:
+    if not scenario.tpm:
+        return RPM / 60
+    counting = limit_rules(scenario.provider, LimitOptions()).counting
+    return scenario.tpm / 60 / AdmissionCost(counting, MAX_TOKENS, 0).of(make_request(None))
+
+
+def measure(scenario: Scenario, loop: Loop, seconds: float, scale: float = 1.0) -> Measured:
+    """One loop against an emulator of its own, for so many seconds of its clock."""
     arguments = ("--provider", scenario.provider, "--time-scale", str(scale), "--latency", "1.5")
     with emulate_process(*arguments, "--latency-sigma", "0.35", *scenario.server) as server:
         base = server.endpoint if scenario.provider == "azure" else server.base_url
         environ = {"AZURE_OPENAI_API_KEY": "emulator-key", "OPENAI_API_KEY": "emulator-key"}
         endpoint = resolve_endpoint(ModelOptions(name=f"{scenario.provider}:gpt-4o", base_url=base), environ)
-        image = make_request(endpoint)
-        tokens = AdmissionCost(limit_rules(scenario.provider, LimitOptions()).counting, MAX_TOKENS, 0).of(image)
-        per_second = scenario.tpm / 60 / tokens if scenario.tpm else RPM / 60
-        print(f"\n{scenario.name}: {per_second:.2f} requests/s allowed, {seconds:g} s", flush=True)
-        for name, loop in (("ours", ours), ("semaphore and backoff", plain)):
-            # The emulator's first answer takes it 0.3 s, for its vocabulary: a jitter that no provider has.
-            asyncio.run(warm_up(endpoint, image))
-            post(f"{server.endpoint}/reset")
-            outcome = asyncio.run(loop(scenario, endpoint, image, seconds, ScaledClock(scale)))
-            with urllib.request.urlopen(f"{server.endpoint}/stats") as response:
-                stats = json.load(response)
-            refused = sum(stats["rate_limited"].values())
-            used = outcome.utilisation(scenario.first_window, seconds, per_second)
-            print(
-                f"  {name:<22} used {used:7.2%}  refused {refused:5d} of {stats['requests']:5d} "
-                f"({refused / stats['requests']:.2%})  peak in flight {stats['peak_in_flight']}",
-                flush=True,
-            )
+        image = make_request(endpoint.body_model)
+        # The emulator's first answer takes it 0.3 s, for its vocabulary: a jitter that no provider has.
+        asyncio.run(warm_up(endpoint, image))
+        urllib.request.urlopen(urllib.request.Request(f"{server.endpoint}/reset", method="POST")).close()
+        outcome = asyncio.run(loop(scenario, endpoint, image, seconds, ScaledClock(scale)))
+        with urllib.request.urlopen(f"{server.endpoint}/stats") as response:
+            stats = json.load(response)
+    return Measured(
+        outcome.utilisation(scenario.first_window, seconds, allowed_per_second(scenario)),
+        sum(stats["rate_limited"].values()),
+        stats["requests"],
+        stats["peak_in_flight"],
+    )
 
 
 async def warm_up(endpoint: Endpoint, image: Request) -> None:
@@ -177,19 +195,24 @@ async def warm_up(endpoint: Endpoint, image: Request) -> None:
         await client.post(image.body)
 
 
-def post(url: str) -> None:
-    urllib.request.urlopen(urllib.request.Request(url, method="POST")).close()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=90.0, help="of the emulator's clock, for each loop")
-    parser.add_argument("--time-scale", type=float, default=1.0)
+    parser.add_argument("--seconds", type=float, default=120.0, help="of the emulator's clock, for each loop")
+    parser.add_argument("--scaled", action="store_true", help="ten times as fast")
     parser.add_argument("--only", help="scenarios whose name contains this")
     arguments = parser.parse_args()
+    scale = 10.0 if arguments.scaled else 1.0
     for scenario in SCENARIOS:
-        if not arguments.only or arguments.only in scenario.name:
-            run_scenario(scenario, arguments.seconds, arguments.time_scale)
+        if arguments.only and arguments.only not in scenario.name:
+            continue
+        print(f"\n{scenario.name}: {allowed_per_second(scenario):.2f} requests/s allowed, {arguments.seconds:g} s")
+        for name, loop in (("ours", ours), ("semaphore and backoff", plain)):
+            found = measure(scenario, loop, arguments.seconds, scale)
+            print(
+                f"  {name:<22} used {found.used:7.2%}  refused {found.refused:5d} of {found.requests:5d} "
+                f"({found.refused_share:.2%})  peak in flight {found.peak_in_flight}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
