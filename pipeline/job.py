@@ -69,6 +69,18 @@ class Job:
             raise UserError(f"The job file {str(path)!r} cannot be read: {error}") from None
         return cls._validated(_resolved(document, file.resolve().parent), str(path))
 
+    @classmethod
+    def of_output(cls, out: str | Path) -> Self:
+        """The job that made an output, as its last run wrote it down, without what limited that run.
+
+        Raises UserError when there is none.
+        """
+        from pipeline.store import read_job  # with Parquet, which a job does not need
+
+        document = {**read_job(str(out)), "out": str(out)}
+        document["run"] = {**document.get("run", {}), "limit": None}
+        return cls._validated(document, f"the job of {out}")
+
     def overlay(self, **options: Any) -> Self:
         """The same job with flat options changed; None leaves an option as it is."""
         document: dict[str, Any] = self.to_document()
@@ -114,7 +126,7 @@ class Job:
         document = self.to_document()
         document["out"] = without_secrets(self.out)
         document["source"]["paths"] = [without_secrets(path) for path in self.source.paths]
-        return document
+        return _resolved(document, Path.cwd())  # `of_output` may be called from anywhere
 
     @classmethod
     def _validated(cls, document: Mapping[str, Any], where: str) -> Self:

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "pipeline"
 FLOORS = [
-    {"items", "errors", "clock"},
+    {"items", "errors", "clock", "reasons"},
     {"objects"},
     {"sources", "images", "models", "store"},
     {"api", "builtin", "emulator"},

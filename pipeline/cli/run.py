@@ -11,6 +11,7 @@ from pipeline.cli.estimate import show_estimate
 from pipeline.cli.options import limit_options, model_options, read_job
 
 if TYPE_CHECKING:
+    from pipeline.engine.stats import Summary
     from pipeline.job import Job
 
 
@@ -51,11 +52,6 @@ def run(
     Exit codes: 0 every image captioned; 1 some were not (they are rows with a reason); 2 wrong command, job file or
     credentials; 3 stopped by trouble; 4 stopped at a limit you set; 130/143 interrupted.
     """
-    from pipeline.errors import RunError
-    from pipeline.job import run as run_job
-    from pipeline.progress import open_progress
-    from pipeline.report.summary import render_summary
-
     job = read_job(sources, options)
     if dry_run:
         job.plan()  # says what is missing
@@ -65,6 +61,16 @@ def run(
         sys.exit(_rehearse(job, speed, scenario, as_json, quiet))
     if speed or scenario:
         raise click.UsageError("--speed and --scenario belong to --rehearse.")
+    sys.exit(run_and_show(job, as_json, quiet).exit_code)
+
+
+def run_and_show(job: "Job", as_json: bool, quiet: bool) -> "Summary":
+    """Run a job with a bar, and print how it ended."""
+    from pipeline.errors import RunError
+    from pipeline.job import run as run_job
+    from pipeline.progress import open_progress
+    from pipeline.report.summary import render_summary
+
     try:
         with open_progress(quiet=quiet) as observer:
             summary = run_job(job, observer)
@@ -72,7 +78,7 @@ def run(
         _show(error.summary, as_json, quiet, render_summary)
         raise
     _show(summary, as_json, quiet, render_summary)
-    sys.exit(summary.exit_code)
+    return summary
 
 
 def _rehearse(job: "Job", speed: float | None, scenario: Path | None, as_json: bool, quiet: bool) -> int:

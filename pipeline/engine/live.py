@@ -35,7 +35,7 @@ from pipeline.images import ImageOptions
 from pipeline.items import SourceImage
 from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
 from pipeline.sources import Reader, Source, has_remote, open_source
-from pipeline.store import Store, open_store, read_status
+from pipeline.store import REUSABLE, Store, open_store, read_status, rows_to_retry
 
 OBSERVE_SECONDS = 0.25
 # Prepared ahead: a moment's work for the askers, whatever their number; more is only memory.
@@ -103,7 +103,14 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
     async with open_pools() as pools:
         await on(pools.images, _warm_up, plan.model, model, run.clock)
         opening = open_provider(
-            plan.model, plan.limits, model, pools.images, pools.image_workers, environ, run.clock, stats.add_attempt
+            _asked_for(plan),
+            plan.limits,
+            model,
+            pools.images,
+            pools.image_workers,
+            environ,
+            run.clock,
+            stats.add_attempt,
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)
@@ -117,6 +124,7 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
 async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools, processes: Processes) -> None:
     """The one TaskGroup. However it ends, what was answered is recorded."""
     plan, askers, preparers = run.plan, provider.concurrency, processes.lanes
+    retry = await on(pools.disk, rows_to_retry, plan.out, plan.run.retry) if plan.run.retry else None
     fetchers = plan.run.fetchers if has_remote(run.source) else 0
     listed: Channel[SourceImage] = Channel("listed", capacity=512, senders=1)
     todo: Channel[Listed] = Channel("todo", capacity=512, senders=fetchers or 1)
@@ -129,16 +137,19 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
         in_flight=ByteBudget(plan.run.max_bytes_in_flight),
         stats=run.stats,
         stop=run.stop,
+        retry=retry,
     )
     context = row_context(plan, run.id, run.model, provider)
     fetcher = Fetcher(run.source, run.stop, run.clock, random.Random())
-    reuse = Reuse(store, pools.disk, context, run.clock)
+    reusable = [status for status in REUSABLE if status not in plan.run.retry]
+    reuse = Reuse(store, pools.disk, context, run.clock, reusable)
+    status_of = retry.status_of if retry else store.finished_status
     try:
         with run.stop.abandonable():
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
                 listing = own_prompts(run.source.list(), plan.model.prompt)
-                start(list_images(line, listing, store, pools.lister, plan.run.limit), name="list")
+                start(list_images(line, listing, status_of, pools.lister, plan.run.limit), name="list")
                 for number in range(fetchers):
                     start(fetch_images(line, listed, fetcher), name=f"fetch-{number}")
                 for number in range(preparers):
@@ -149,6 +160,13 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
     finally:
         if records := take_records(line, context, len(line.done)):
             await on(pools.disk, store.append, records)
+
+
+def _asked_for(plan: Plan) -> ModelOptions:
+    """What the model is asked for; more of an answer where it was cut off before. `request_hash` is the job's still."""
+    if "truncated" not in plan.run.retry:
+        return plan.model
+    return replace(plan.model, max_tokens=plan.run.raised_max_tokens or 2 * plan.model.max_tokens)
 
 
 def row_context(plan: Plan, run_id: str, model: Model, provider: Provider) -> RowContext:
@@ -213,9 +231,10 @@ async def _open_store(run: _Run, disk: Executor) -> AsyncIterator[Store]:
 
     try:
         store = await on(disk, open_it)
-        if store.other_requests and not plan.store.replace:
-            raise UserError(await on(disk, _other_requests, plan.out, store.other_requests))
-        await on(disk, store.write_job, plan.document)
+        if not plan.run.retry:  # which asks for nothing but what is there, as it was asked for
+            if store.other_requests and not plan.store.replace:
+                raise UserError(await on(disk, _other_requests, plan.out, store.other_requests))
+            await on(disk, store.write_job, plan.document)
         yield store
     finally:
         await on(disk, opened.close)  # after `open_it`, even when that is still going on: there is one such thread

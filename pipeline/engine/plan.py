@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.errors import UserError
 from pipeline.images import ImageOptions
+from pipeline.reasons import unknown_reason
 from pipeline.sources import SourceOptions
 from pipeline.store import StoreOptions
 
@@ -19,6 +20,10 @@ class RunOptions:
     max_bytes_in_flight: int = 128 * 1024 * 1024
     """Request bodies in memory at once, from ready until answered."""
 
+    retry: tuple[str, ...] = ()
+    """Reasons: ask again for the rows of the output that ended so, and for nothing else (`nightcap retry`)."""
+    raised_max_tokens: int | None = None
+    """Upper bound of an answer that is asked for again because it was cut off; None: twice `max_tokens`."""
     fetchers: int = 32
     """Files of a remote source on their way at once."""
     max_prepare_seconds: float = 60.0
@@ -27,6 +32,10 @@ class RunOptions:
     """Memory of one of the processes that decode images, of which there are as many as cores."""
 
     def __post_init__(self) -> None:
+        if wrong := unknown_reason(self.retry):
+            raise UserError(wrong)
+        if self.raised_max_tokens is not None and self.raised_max_tokens < 1:
+            raise UserError(f"raised_max_tokens is {self.raised_max_tokens}; give 1 or more.")
         if self.fetchers < 1:
             raise UserError(f"fetchers is {self.fetchers}; give how many files to fetch at once, 1 or more.")
         if self.limit is not None and self.limit < 0:

@@ -23,7 +23,7 @@ from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
 from pipeline.items import Answer, Record, Request, SourceImage
-from pipeline.store import Store
+from pipeline.store import RowsToRetry, Store
 
 PAGE_IMAGES = 256
 # Small images share a hop: measured 150 us for a hop, 110 us to read, hash and splice 90 KB.
@@ -40,6 +40,10 @@ IDLE_SECONDS = 10.0
 Prepare = Callable[[Sequence[Listed]], Awaitable[list[Request | Unprepared]]]
 
 
+StatusOf = Callable[[SourceImage], str | None]
+"""The status of an image's row; None when it is to be asked."""
+
+
 @dataclass(slots=True)
 class Line:
     """The channels between the stages, the shared counters and the request to stop."""
@@ -54,19 +58,21 @@ class Line:
     in_flight: ByteBudget
     stats: RunStats
     stop: Stop
+    retry: RowsToRetry | None = None
+    """When these alone are asked again."""
     unwritten: list[Record] = field(default_factory=list)
     """Rows that the disk refused; they are tried again with the next ones, and at the end."""
 
 
 async def list_images(
-    line: Line, listing: Iterator[SourceImage], store: Store, lister: Executor, limit: int | None
+    line: Line, listing: Iterator[SourceImage], status_of: StatusOf, lister: Executor, limit: int | None
 ) -> None:
     """Put every image that is not finished on `listed`, in the order of the listing."""
     loop = asyncio.get_running_loop()
     stats = line.stats
     with line.listed.sending():
         try:
-            while page := await loop.run_in_executor(lister, _next_page, listing, store):
+            while page := await loop.run_in_executor(lister, _next_page, listing, status_of):
                 for image, status in page:
                     if line.stop.requested:
                         return
@@ -84,8 +90,8 @@ async def list_images(
             line.stop.fail(error)
 
 
-def _next_page(listing: Iterator[SourceImage], store: Store) -> list[tuple[SourceImage, str | None]]:
-    return [(image, store.finished_status(image)) for image in itertools.islice(listing, PAGE_IMAGES)]
+def _next_page(listing: Iterator[SourceImage], status_of: StatusOf) -> list[tuple[SourceImage, str | None]]:
+    return [(image, status_of(image)) for image in itertools.islice(listing, PAGE_IMAGES)]
 
 
 async def prepare_images(line: Line, prepare: Prepare) -> None:
@@ -212,11 +218,15 @@ async def _something_to_do(done: Channel[Outcome], clock: Clock) -> bool:
 
 
 def take_records(line: Line, context: RowContext, at_most: int) -> list[Record]:
-    """Rows for what is done, and those still unwritten; counts the new ones."""
+    """Rows for what is done, and those still unwritten; counts the new ones.
+
+    A cut-off caption that was asked for again in vain stays: it was paid for.
+    """
     records, line.unwritten = line.unwritten, []
     for outcome in line.done.get_nowait(at_most):
         record = to_record(outcome, context)
-        records.append(record)
+        if record.caption or not line.retry or not line.retry.has_caption(record.key):
+            records.append(record)
         if isinstance(outcome, Reused):
             line.stats.add_reused(record)
             continue

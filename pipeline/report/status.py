@@ -1,6 +1,7 @@
 """What an output holds, as text. Pure."""
 
 from collections.abc import Mapping
+from textwrap import shorten
 from typing import Any
 
 from pipeline.store import Status
@@ -10,9 +11,14 @@ def render_status(status: Status) -> str:
     """Counts, reasons with examples, tokens, cost, runs."""
     lines = [f"{status.out}: {status.rows:,} images"]
     lines += [f"  {name:<18} {rows:>12,}" for name, rows in status.statuses.items()]
+    if status.reused:
+        lines.append(f"  {'of these reused':<18} {status.reused:>12,}   same content as an image that was paid for")
     if status.reasons:
-        lines.append("Without a caption, by reason")
-        lines += [f"  {r.reason:<18} {r.rows:>12,}   e.g. {', '.join(r.examples)}" for r in status.reasons]
+        lines.append("Without a whole caption, by reason")
+        for reason in status.reasons:
+            lines.append(f"  {reason.reason:<18} {reason.rows:>12,}   e.g. {', '.join(reason.examples)}")
+            lines.append(f"  {'':<31}   {shorten(reason.message, 100)}")
+        lines.append(f"`nightcap retry {status.out} --reason {status.reasons[0].reason}` asks such images again.")
     lines.append("By model")
     lines += [f"  {name:<18} {rows:>12,}" for name, rows in status.models.items()]
     if status.total_tokens or status.prompt_tokens:

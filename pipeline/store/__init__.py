@@ -14,7 +14,8 @@ from pipeline.store.options import StoreOptions
 if TYPE_CHECKING:
     from pipeline.store.captioned import REUSABLE
     from pipeline.store.dataset import Store, compact, open_store, try_output
-    from pipeline.store.history import completion_tokens, finished_keys, request_counts
+    from pipeline.store.history import completion_tokens, finished_keys, read_job, request_counts
+    from pipeline.store.retry import RowsToRetry, rows_to_retry
     from pipeline.store.schema import SCHEMA, records_to_batch
     from pipeline.store.status import ReasonCount, Status, iter_batches, read_status
 
@@ -22,6 +23,7 @@ __all__ = [
     "REUSABLE",
     "SCHEMA",
     "ReasonCount",
+    "RowsToRetry",
     "Status",
     "Store",
     "StoreOptions",
@@ -30,18 +32,20 @@ __all__ = [
     "finished_keys",
     "iter_batches",
     "open_store",
+    "read_job",
     "read_status",
     "records_to_batch",
     "request_counts",
+    "rows_to_retry",
     "try_output",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from pipeline.store import captioned, dataset, history, schema, status
+        from pipeline.store import captioned, dataset, history, retry, schema, status
 
-        for module in (dataset, history, status, schema, captioned):
+        for module in (dataset, history, status, schema, captioned, retry):
             if hasattr(module, name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

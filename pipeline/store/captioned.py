@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.items import Record, own_prompt_of
+from pipeline.items import Record, Status, own_prompt_of
 from pipeline.store.folders.folder import Folder
 from pipeline.store.hashes import Hashes, HashIndex
 from pipeline.store.journal import Journal
@@ -24,7 +24,7 @@ from pipeline.store.schema import row_to_record
 COLUMNS = ("content_hash", "request_hash", "status")
 """What `add_part` needs of each row."""
 
-REUSABLE = ("captioned", "truncated")
+REUSABLE: tuple[Status, ...] = ("captioned", "truncated")
 """Statuses whose rows hold a caption. A refusal or a failure holds none: its copies are asked themselves."""
 
 _HEX_DIGITS = 16
@@ -45,11 +45,10 @@ class CaptionedContent:
     `may_have` is for any thread; everything else belongs to the one that writes the output.
     """
 
-    def __init__(self, folder: Folder, journal: Journal, request_hash: str, statuses: Sequence[str] = REUSABLE) -> None:
+    def __init__(self, folder: Folder, journal: Journal, request_hash: str) -> None:
         self._folder = folder
         self._journal = journal
         self._request_hash = request_hash
-        self._statuses = statuses
         self._in_parts = HashIndex()
         """To the number of the row, over all groups."""
         self._in_journal: dict[int, int] = {}
@@ -68,7 +67,7 @@ class CaptionedContent:
     def add(self, records: Sequence[Record], group: int) -> None:
         """Take in rows that were committed to the journal."""
         for record in records:
-            if record.content_hash and record.status in self._statuses and record.request_hash == self._request_hash:
+            if record.content_hash and record.status in REUSABLE and record.request_hash == self._request_hash:
                 self._in_journal[_number(record.content_hash)] = group
 
     def add_part(self, part: str) -> None:
@@ -104,7 +103,7 @@ class CaptionedContent:
 
     def _usable(self, rows: pa.Table) -> pa.ChunkedArray:
         asked_so = pc.equal(rows["request_hash"], self._request_hash)
-        return pc.and_(asked_so, pc.is_in(rows["status"], pa.array(self._statuses)))
+        return pc.and_(asked_so, pc.is_in(rows["status"], pa.array(REUSABLE)))
 
     def _places(self, part: str) -> Iterator[tuple[Hashes, Hashes]]:
         for number, table in enumerate(read_part(self._folder, part, COLUMNS, as_dictionary=COLUMNS[1:])):

@@ -13,12 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.items import Record, Status
+from pipeline.reasons import TRANSIENT
 from pipeline.store.hashes import Hashes, HashIndex, hash_strings, hash_text
 
 Mask = npt.NDArray[np.bool_]
-
-TRANSIENT = ("timeout", "server_error", "rate_limited")
-"""Reasons that the next run asks again; other failures wait for a changed file or `nightcap retry`."""
 
 COLUMNS = ("key", "source_version", "request_hash", "status", "reason")
 """What `FinishedKeys.load` needs of each row."""

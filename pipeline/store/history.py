@@ -1,15 +1,32 @@
 """What earlier runs tell a later one before it begins: which images are finished, how long answers were. Reads only."""
 
+import json
 from collections import Counter
+from typing import Any
 
 import pyarrow.compute as pc
 
+from pipeline.errors import UserError
 from pipeline.store.finished import COLUMNS, FinishedKeys
 from pipeline.store.folders import open_folder
+from pipeline.store.folders.folder import JOB, require
 from pipeline.store.status import iter_batches
 
 ANSWERS = 10_000
 """More answers than this make a mean no better."""
+
+
+def read_job(out: str) -> dict[str, Any]:
+    """The job as the last run of OUT wrote it down. Raises UserError when there is none."""
+    folder = open_folder(out)
+    require(folder)
+    with folder.explained(denied=UserError):
+        try:
+            [content] = folder.read_all([JOB])
+        except FileNotFoundError:
+            raise UserError(f"{folder} does not say how it was made: {JOB} is missing; run its job again.") from None
+    job: dict[str, Any] = json.loads(content)
+    return job
 
 
 def request_counts(out: str) -> Counter[str]:

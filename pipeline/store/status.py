@@ -27,7 +27,7 @@ from pipeline.store.parts import keys_of, read_part
 
 _EXAMPLES = 3
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
-_COLUMNS = ("key", "status", "reason", "model", "cost_usd", "attempts", *_TOKENS)
+_COLUMNS = ("key", "status", "reason", "message", "mode", "model", "cost_usd", "attempts", *_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class ReasonCount:
     rows: int
     examples: tuple[str, ...]
     """Up to three keys."""
+    message: str
+    """Of the first of them: what happened, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Status:
     reasoning_tokens: int
     cost_usd: Decimal
     """Of the rows whose price is known."""
+    reused: int
+    """Rows whose content was paid for under another name."""
     unpriced: int
     """Answered rows whose price is unknown."""
     runs: tuple[Mapping[str, Any], ...]
@@ -130,7 +134,7 @@ def _batches(folder: Folder, columns: list[str]) -> Iterator[pa.RecordBatch]:
 
 def _count(folder: Folder, out: str) -> Status:
     counts: dict[str, Counter[str | None]] = {"status": Counter(), "reason": Counter(), "model": Counter()}
-    examples: dict[str, list[str]] = defaultdict(list)
+    examples: dict[str, list[dict[str, str]]] = defaultdict(list)
     sums: Counter[str] = Counter()
     cost = Decimal(0)
     for table in _tables(folder, _COLUMNS):
@@ -138,24 +142,30 @@ def _count(folder: Folder, out: str) -> Status:
             counter.update({item["values"]: item["counts"] for item in pc.value_counts(table[name]).to_pylist()})
         for reason in counts["reason"]:
             if reason is not None and len(examples[reason]) < _EXAMPLES:
-                keys = table["key"].filter(pc.equal(table["reason"], reason))
-                examples[reason] += keys.slice(0, _EXAMPLES - len(examples[reason])).to_pylist()
+                rows = table.select(["key", "message"]).filter(pc.equal(table["reason"], reason))
+                examples[reason] += rows.slice(0, _EXAMPLES - len(examples[reason])).to_pylist()
         sums.update({name: pc.sum(table[name]).as_py() or 0 for name in _TOKENS})
         cost += pc.sum(table["cost_usd"]).as_py() or 0
         answered = pc.and_(pc.greater(table["attempts"], 0), pc.not_equal(table["status"], "failed"))
+        sums["reused"] += pc.sum(pc.equal(table["mode"], "reused")).as_py() or 0
         sums["unpriced"] += pc.sum(pc.and_(answered, pc.is_null(table["cost_usd"]))).as_py() or 0
     statuses, reasons, models = (_most_first(counts[name]) for name in ("status", "reason", "model"))
     return Status(
         out=out,
         rows=sum(statuses.values()),
         statuses=statuses,
-        reasons=tuple(ReasonCount(name, rows, tuple(examples[name])) for name, rows in reasons.items()),
+        reasons=tuple(_reason_count(name, rows, examples[name]) for name, rows in reasons.items()),
         models=models,
         cost_usd=cost,
+        reused=sums["reused"],
         unpriced=sums["unpriced"],
         runs=tuple(map(json.loads, folder.read_all(folder.run_names()))),
         **{name: sums[name] for name in _TOKENS},
     )
+
+
+def _reason_count(name: str, rows: int, examples: Sequence[Mapping[str, str]]) -> ReasonCount:
+    return ReasonCount(name, rows, tuple(example["key"] for example in examples), examples[0]["message"] or "")
 
 
 def _most_first(counter: Counter[str | None]) -> dict[str, int]:

@@ -108,7 +108,7 @@ async def running(
     """The stages at work while the block lasts, and until they have ended."""
     with ThreadPoolExecutor(3) as pool, ThreadPoolExecutor(1) as disk:
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
-            group.create_task(list_images(of, listing, store, pool, limit))
+            group.create_task(list_images(of, listing, store.finished_status, pool, limit))
             for _ in range(preparers):
                 group.create_task(prepare_images(of, partial(on, pool, prepare)))
             reuse = Reuse(store, disk, context(), FakeClock())

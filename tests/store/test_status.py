@@ -25,7 +25,7 @@ Reader = Callable[[Folder], int]
 NIGHT = [
     row("a", cost_usd=Decimal("0.001000001"), cached_tokens=50, reasoning_tokens=5),
     row("b", model="gpt-4o-mini", cost_usd=None),
-    row("c", status="truncated", reason="truncated", cost_usd=Decimal("0.002")),
+    row("c", status="truncated", reason="truncated", message="The answer was cut off.", cost_usd=Decimal("0.002")),
     row("d", status="failed", reason="undecodable", caption=None, attempts=0, prompt_tokens=None, cost_usd=None),
     *(
         row(f"t{n}", status="failed", reason="timeout", caption=None, prompt_tokens=None, cost_usd=None)
@@ -42,7 +42,10 @@ def check(out: Path) -> None:
     timeout, *others = found.reasons
     assert (timeout.reason, timeout.rows, len(set(timeout.examples))) == ("timeout", 5, 3)
     assert set(timeout.examples) < {"t0", "t1", "t2", "t3", "t4"}
-    assert others == [ReasonCount("truncated", 1, ("c",)), ReasonCount("undecodable", 1, ("d",))]
+    assert others == [
+        ReasonCount("truncated", 1, ("c",), "The answer was cut off."),
+        ReasonCount("undecodable", 1, ("d",), ""),
+    ]
     assert found.models == {"gpt-4o": 8, "gpt-4o-mini": 1}
     assert (found.prompt_tokens, found.cached_tokens, found.reasoning_tokens) == (300, 50, 5)
     assert found.cost_usd == Decimal("0.003000001")

@@ -6,6 +6,7 @@ their bytes stay counted: when the one before them gets no caption, they are ask
 """
 
 import asyncio
+from collections.abc import Collection
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import TypeVar
@@ -13,7 +14,7 @@ from typing import TypeVar
 from pipeline.clock import Clock, utc
 from pipeline.engine.pools import on
 from pipeline.engine.record import Asked, Reused, RowContext, to_record
-from pipeline.items import Record, Request, own_prompt_of
+from pipeline.items import Record, Request, Status, own_prompt_of
 from pipeline.store import REUSABLE, Store
 
 T = TypeVar("T")
@@ -25,11 +26,20 @@ RECENT = 2048
 class Reuse:
     """What is known of the contents of one run. One event loop."""
 
-    def __init__(self, store: Store, disk: Executor, context: RowContext, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        disk: Executor,
+        context: RowContext,
+        clock: Clock,
+        reusable: Collection[Status] = REUSABLE,
+    ) -> None:
+        """`reusable` says which rows of OUT will do."""
         self._store = store
         self._disk = disk
         self._context = context
         self._clock = clock
+        self._reusable = reusable
         self._leaders: dict[str, list[Request]] = {}
         """Contents that are being asked, and who waits for the answer."""
         self._answered: dict[str, Record] = {}
@@ -77,7 +87,8 @@ class Reuse:
             return record
         if self._store.may_have_caption(request.content_hash):
             own_prompt = own_prompt_of(request.image.version)
-            return await on(self._disk, self._store.find_caption, request.content_hash, own_prompt)
+            found = await on(self._disk, self._store.find_caption, request.content_hash, own_prompt)
+            return found if found and found.status in self._reusable else None
         return None
 
     async def _load(self) -> None:
