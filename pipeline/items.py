@@ -96,7 +96,8 @@ class Request:
     original_bytes: int
     sent: Sent
     body: bytes
-    """What the provider takes: a JSON document for an HTTP endpoint, the encoded image for the built-in describer."""
+    """What a worker made for the provider: the JSON from the image on for HTTP endpoints, each of which has its own
+    beginning (`api.payload`); the encoded image for the built-in describer."""
     predicted_image_tokens: int | None
     """None: the model's rule is unknown. Never 0 for unknown."""
     predicted_prompt_tokens: int | None
@@ -111,6 +112,20 @@ class Usage:
     total_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+
+    def plus(self, other: "Usage") -> "Usage":
+        """The sum; None only where neither counted."""
+        return Usage(
+            _sum(self.prompt_tokens, other.prompt_tokens),
+            _sum(self.completion_tokens, other.completion_tokens),
+            _sum(self.total_tokens, other.total_tokens),
+            _sum(self.cached_tokens, other.cached_tokens),
+            _sum(self.reasoning_tokens, other.reasoning_tokens),
+        )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one + (other or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +188,22 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Respondent:
+    """Who was asked: of several endpoints, one."""
+
+    provider: str
+    model: str
+    """As it was asked for; behind an Azure deployment, the one that the user named."""
+    deployment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """How asking ended, and what it took."""
 
     outcome: Reply | Failure
+    respondent: Respondent
+    """Of the last attempt."""
     attempts: int
     """Requests sent for this image."""
     latency_ms: int
@@ -185,6 +212,13 @@ class Answer:
     """What the last one waited for its turn."""
     started_at: datetime
     finished_at: datetime
+    usage: Usage = Usage()
+    """Of all attempts together: also of those that were billed and useless."""
+    cost_usd: Decimal | None = None
+    """Of all attempts whose usage is known, each at its own price; None: no usage or no price is known."""
+    price_date: date | None = None
+    remade: Request | None = None
+    """What was sent in the end, where it is not what was to be asked: a smaller image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from typing import Any, Self, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.api.endpoint import split_name
-from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.api.options import EndpointOptions, LimitOptions, ModelOptions
+from pipeline.api.pool.members import MemberOptions, members_of
 from pipeline.clock import SystemClock
 from pipeline.engine.plan import Plan, RunOptions
 from pipeline.engine.stats import Observer, Summary
@@ -36,6 +37,8 @@ SECTIONS: dict[str, type] = {
     "store": StoreOptions,
     "run": RunOptions,
 }
+# What each of several endpoints has for itself: said for all of them on the command line, it would mean none or one.
+OF_AN_ENDPOINT = {"name", *(f.name for f in fields(EndpointOptions))} - {"model", "priority", "key_env"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Job:
     image: ImageOptions = field(default_factory=ImageOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
     limits: LimitOptions = field(default_factory=LimitOptions)
+    endpoint: tuple[EndpointOptions, ...] = ()
+    """`[[endpoint]]`: several that share the job; none: the one that `model` describes."""
     store: StoreOptions = field(default_factory=StoreOptions)
     run: RunOptions = field(default_factory=RunOptions)
 
@@ -91,6 +96,8 @@ class Job:
                 document["out"] = value
                 continue
             section, key = _place_of(name)
+            if self.endpoint and key in OF_AN_ENDPOINT:
+                raise UserError(f"The job has [[endpoint]] entries, each with its own {name}; change it there.")
             document[section][key] = value
         return self._validated(document, "the options")
 
@@ -99,14 +106,17 @@ class Job:
         return asdict(self)
 
     @property
+    def members(self) -> tuple[MemberOptions, ...]:
+        """The endpoints that share the job, each with its model and limits; UserError if they do not fit together."""
+        return members_of(self.model, self.limits, self.endpoint)
+
+    @property
     def request_hash(self) -> str:
         """Fingerprint of what decides an answer: model, prompts, detail, max tokens, image policy; not limits."""
-        model = self.model
-        provider, name = split_name(model.name)
+        # Whoever of several answers, and in whatever order they stand in the file.
+        name = min(_underlying(member.model) for member in self.members)
         # Not the dimensions alone: whatever changes the bytes that the model sees changes the request.
-        identity = replace(
-            model, name=f"{provider}:{model.azure_model or name}", azure_model=None, base_url=None, api_version=None
-        )
+        identity = replace(self.model, name=name, azure_model=None, base_url=None, api_version=None)
         parts = {"model": asdict(identity), "jpeg_quality": self.image.jpeg_quality}
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
@@ -117,7 +127,7 @@ class Job:
         if not self.out:
             raise UserError("The job names no output folder; give -o OUT, or `out` in the job file.")
         return Plan(
-            self.source, self.image, self.model, self.limits, self.store, self.run,
+            self.source, self.image, self.members, self.store, self.run,
             self.out, self.request_hash, self._public_document(),
         )  # fmt: skip
 
@@ -130,7 +140,8 @@ class Job:
 
     @classmethod
     def _validated(cls, document: Mapping[str, Any], where: str) -> Self:
-        _check_keys(document, {"out", *SECTIONS}, where)
+        _check_keys(document, {"out", "endpoint", *SECTIONS}, where)
+        _check_endpoints(document.get("endpoint", ()), where)
         for section, options in SECTIONS.items():
             values = document.get(section, {})
             if not isinstance(values, Mapping):
@@ -180,6 +191,19 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
+
+
+def _underlying(model: ModelOptions) -> str:
+    """The model itself, without the name of a deployment."""
+    provider, name = split_name(model.name)
+    return f"{provider}:{model.azure_model or name}"
+
+
+def _check_endpoints(entries: Any, where: str) -> None:
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise UserError(f"'endpoint' in {where} is a list of tables: write [[endpoint]], with two brackets.")
+    for number, entry in enumerate(entries, 1):
+        _check_keys(entry, {f.name for f in fields(EndpointOptions)}, f"[[endpoint]] {number} of {where}")
 
 
 def _check_keys(values: Mapping[str, Any], known: set[str], where: str) -> None:

@@ -1,105 +1,93 @@
 """One image, asked until there is an answer or a decision: throttle, client, reply reading and retry rule together."""
 
 import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 
 from pipeline.api.attempt import Attempt, OnAttempt
-from pipeline.api.client import Client
-from pipeline.api.health import Health
-from pipeline.api.limits.limiter import Admission, Verdict
-from pipeline.api.limits.rules import AdmissionCost
+from pipeline.api.limits.limiter import Verdict
 from pipeline.api.options import LimitOptions
-from pipeline.api.payload import rename_max_tokens
+from pipeline.api.payload import Form
+from pipeline.api.pool.member import Member, Permit
 from pipeline.api.reading.headers import read_rate_headers
 from pipeline.api.reading.replies import read_response
 from pipeline.api.retry import (
     FAULT_REASONS,
+    SETUP_REASONS,
     TRANSIENT_REASONS,
     UNCOUNTED_REASONS,
+    Correct,
     Decision,
     GiveUp,
-    RenameMaxTokens,
-    Stop,
+    Pause,
+    Rest,
+    Shrink,
+    Situation,
     Wait,
     decide,
 )
 from pipeline.api.throttle import Throttle
 from pipeline.clock import Clock, utc
 from pipeline.errors import RunError
-from pipeline.items import Answer, Failure, Reply, Request
+from pipeline.items import Answer, Failure, Reply, Request, Usage
+
+Remake = Callable[[Request], Awaitable[Request | None]]
+"""The same question with a smaller image; None: there is none."""
 
 
 class Asker:
-    """Asks one endpoint. Shared by all asking tasks of a run."""
+    """Asks a pool of endpoints. Shared by all asking tasks of a run."""
 
     def __init__(
         self,
-        client: Client,
         throttle: Throttle,
         limits: LimitOptions,
-        cost: AdmissionCost,
         clock: Clock,
         rng: random.Random,
         on_attempt: OnAttempt,
     ) -> None:
-        self._client = client
         self._throttle = throttle
         self._limits = limits
-        self._cost = cost
         self._clock = clock
         self._rng = rng
         self._on_attempt = on_attempt
-        self._health = Health()
-        self._rename = False
-        """Whether the model has told us to rename max_tokens: one image pays for finding out, not each."""
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request, remake: Remake) -> Answer:
         """The answer, or the failure that is to be the image's row.
 
         Raises RunError when the failure concerns the whole run, ThrottleClosed when the run stopped before an answer.
         """
         clock = self._clock
-        body = rename_max_tokens(request.body) if self._rename else request.body
-        patient = _Patience(request.image.key)
-        tokens = self._cost.of(request)
-        sent_at: float | None = None
-        tries = 0
+        course = _Course(request)
         while True:
             queued = clock.monotonic()
-            async with self._throttle.reserve(tokens, retry=tries > 0) as admission:
-                sent = clock.monotonic()
-                sent_at = clock.time() if sent_at is None else sent_at
-                outcome = await self._try(body, admission)
+            async with self._throttle.reserve(course.request, retry=course.tries > 0, avoid=course.member) as permit:
+                sent, form = clock.monotonic(), permit.member.form
+                course.sends(permit.member, clock.time())
+                outcome = await self._try(course.request, permit)
                 received = clock.monotonic()
-                tries += 1
-                decision = self._decide(outcome, patient, received)
-                if isinstance(decision, Wait) and decision.everybody:
-                    # Before this place is free: the next in line would run into it too.
-                    self._throttle.pause(decision.seconds)
-            if isinstance(decision, RenameMaxTokens):
-                renamed = rename_max_tokens(body)
-                if body != request.body or renamed == body:
-                    decision = GiveUp()  # it is not the name that is wrong
+                course.pays(outcome.usage, permit)
+                if isinstance(outcome, Reply):
+                    permit.member.worked(permit)
                 else:
-                    body, self._rename = renamed, True
-            again = isinstance(decision, Wait | RenameMaxTokens)
-            self._on_attempt(Attempt(outcome, received - sent, sent - queued, len(body), again))
-            if isinstance(decision, Stop):
-                raise RunError(decision.message)
-            if not again:
-                break
-            if isinstance(decision, Wait) and not decision.everybody:
-                await self._throttle.sleep(decision.seconds)
-        return Answer(
-            outcome=outcome,
-            attempts=tries,
-            latency_ms=round((received - sent) * 1000),
-            queue_ms=round((sent - queued) * 1000),
-            started_at=utc(sent_at),
-            finished_at=utc(clock.time()),
-        )
+                    decision = self._judge(outcome, course, permit, received)
+            body_bytes = len(course.request.body)
+            ends = isinstance(outcome, Reply) or await self._ends(decision, course, permit.member, form, remake)
+            trouble = None if ends else self._throttle.pool.lost()
+            again = not ends and trouble is None
+            self._on_attempt(Attempt(outcome, received - sent, sent - queued, body_bytes, again))
+            if trouble:
+                raise RunError(trouble)
+            if ends:
+                return course.answer(outcome, round((received - sent) * 1000), round((sent - queued) * 1000), clock)
+            if isinstance(decision, Wait | Rest) and (seconds := _image_seconds(decision)):
+                await self._throttle.sleep(seconds)
 
-    async def _try(self, body: bytes, admission: Admission) -> Reply | Failure:
-        response = await self._client.post(body)
+    async def _try(self, request: Request, permit: Permit) -> Reply | Failure:
+        member, admission = permit.member, permit.admission
+        response = await member.client.post(*member.body(request))
         if isinstance(response, Failure):
             outcome: Reply | Failure = response
         else:
@@ -109,35 +97,110 @@ class Asker:
         admission.verdict = _verdict(outcome)
         return outcome
 
-    def _decide(self, outcome: Reply | Failure, patient: "_Patience", now: float) -> Decision | None:
-        """None: there is nothing to decide, it is an answer."""
-        if isinstance(outcome, Reply):
-            self._health.worked()
-            return None
-        if outcome.reason in FAULT_REASONS:
-            self._health.failed(patient.key, now)
-        elif outcome.reason not in TRANSIENT_REASONS:
-            self._health.worked()
-        outage = self._health.outage(now)
-        lasting = patient.fails(outcome.reason, now, counts=outage is None)
-        return decide(outcome, patient.counted, lasting, outage, self._limits, self._rng)
+    def _judge(self, failure: Failure, course: "_Course", permit: Permit, now: float) -> Decision:
+        """What follows, and what it means for the endpoint: before this place is free, as the next in line would run
+        into the same trouble.
+        """
+        member, reason = permit.member, failure.reason
+        if reason in FAULT_REASONS or reason == "unreachable":
+            member.health.failed(course.request.image.key, now)
+        elif reason not in TRANSIENT_REASONS | SETUP_REASONS:
+            member.worked(permit)
+        outage = member.health.outage(now)
+        situation = Situation(
+            tries=course.tries,
+            counted=course.counts(reason, outage is None),
+            seconds=course.lasting(reason, now),
+            endpoint_seconds=member.health.lasting(reason, now),
+            outage=outage,
+            others=self._throttle.pool.others_well(member),
+        )
+        decision = decide(failure, situation, self._limits, self._rng)
+        match decision:
+            case Pause(seconds):
+                member.limiter.pause(seconds, now)
+            case Rest(seconds, hopeless):
+                self._throttle.pool.rest(member, seconds, failure.message, hopeless, now)
+        return decision
+
+    async def _ends(self, decision: Decision, course: "_Course", member: Member, form: Form, remake: Remake) -> bool:
+        """Whether the failure is the image's row; if not, the request is ready to be asked again."""
+        match decision:
+            case GiveUp():
+                return True
+            case Correct(parameter):
+                return not member.correct(parameter, form)
+            case Shrink():
+                smaller = None if course.remade else await remake(course.request)
+                if smaller is None:
+                    return True
+                course.request, course.remade = smaller, True
+        return False
 
 
-class _Patience:
-    """How long and how often one image has failed."""
+class _Course:
+    """How far one image is."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.counted = 0
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.remade = False
+        self.member: Member | None = None
+        self.tries = 0
+        self._counted = 0
         self._reason = ""
         self._since = 0.0
+        self._began: float | None = None
+        self._usage = Usage()
+        self._cost: Decimal | None = None
+        self._price_date: date | None = None
 
-    def fails(self, reason: str, now: float, *, counts: bool) -> float:
+    def sends(self, member: Member, now: float) -> None:
+        """A request leaves."""
+        self.member = member
+        self.tries += 1
+        if self._began is None:
+            self._began = now
+
+    def pays(self, usage: Usage, permit: Permit) -> None:
+        """Take in what the server has counted for one attempt, whether its answer is of use or not."""
+        self._usage = self._usage.plus(usage)
+        cost = permit.price.cost(usage) if permit.price else None
+        if permit.price and cost is not None:
+            self._cost = cost + (self._cost or 0)
+            self._price_date = permit.price.price_date
+
+    def counts(self, reason: str, image_to_blame: bool) -> int:
+        """Attempts used up, one more included if this failure may be the image's fault."""
+        self._counted += image_to_blame and reason not in UNCOUNTED_REASONS | SETUP_REASONS
+        return self._counted
+
+    def lasting(self, reason: str, now: float) -> float:
         """For how many seconds it has failed for this reason, up to now."""
         if reason != self._reason:
             self._reason, self._since = reason, now
-        self.counted += counts and reason not in UNCOUNTED_REASONS
         return now - self._since
+
+    def answer(self, outcome: Reply | Failure, latency_ms: int, queue_ms: int, clock: Clock) -> Answer:
+        assert self.member is not None
+        assert self._began is not None
+        return Answer(
+            outcome=outcome,
+            respondent=self.member.respondent,
+            attempts=self.tries,
+            latency_ms=latency_ms,
+            queue_ms=queue_ms,
+            started_at=utc(self._began),
+            finished_at=utc(clock.time()),
+            usage=self._usage,
+            cost_usd=self._cost,
+            price_date=self._price_date,
+            # Without its body: a row needs none, and rows wait for each other longer than requests do.
+            remade=replace(self.request, body=b"") if self.remade else None,
+        )
+
+
+def _image_seconds(decision: Wait | Rest) -> float:
+    return decision.seconds if isinstance(decision, Wait) else decision.image_seconds
 
 
 def _verdict(outcome: Reply | Failure) -> Verdict | None:

@@ -1,7 +1,6 @@
 """One HTTP session to one endpoint. Turns whatever the network does into a Response or a Failure; decides nothing."""
 
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 from pipeline.api.endpoint import Endpoint
 from pipeline.api.reading.text import one_line, parse_json
@@ -16,7 +16,6 @@ from pipeline.items import Failure
 
 # A caption is a few KB; a body without end must not fill the memory.
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
-LARGE_BODY_BYTES = 1024 * 1024
 CONNECT_SECONDS = 20.0
 # Shorter keys are words like "none" or "EMPTY", which local servers are given.
 MIN_SECRET_BYTES = 8
@@ -57,9 +56,9 @@ class Client:
         if self._session:
             await self._session.close()
 
-    async def post(self, body: bytes) -> Response | Failure:
-        """Send one request body."""
-        return await self._request("POST", self.endpoint.url, body)
+    async def post(self, *parts: bytes) -> Response | Failure:
+        """Send one request body, the parts one after the other."""
+        return await self._request("POST", self.endpoint.url, _Body(parts))
 
     async def list_models(self) -> list[str] | Response | Failure:
         """The names of the models the endpoint offers; the Response itself when it is not such a list."""
@@ -72,16 +71,11 @@ class Client:
             return response
         return [str(model["id"]) for model in models if isinstance(model, dict) and "id" in model]
 
-    async def _request(self, method: str, url: str, body: bytes | None) -> Response | Failure:
+    async def _request(self, method: str, url: str, body: "_Body | None") -> Response | Failure:
         assert self._session is not None, "used outside its context"
-        headers = {"Content-Type": "application/json"} if body is not None else None
-        # aiohttp warns of each large body that it is given as bytes; as a file it is copied no more often.
-        data = io.BytesIO(body) if body is not None and len(body) > LARGE_BODY_BYTES else body
         try:
             # A redirect would carry the key and the image to another host.
-            async with self._session.request(
-                method, url, data=data, headers=headers, allow_redirects=False
-            ) as response:
+            async with self._session.request(method, url, data=body, allow_redirects=False) as response:
                 content = await _read_bounded(response)
         except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError) as error:
             return Failure("wrong_address", _text(error))
@@ -103,6 +97,23 @@ class Client:
                 if len(secret) >= MIN_SECRET_BYTES:
                     content = content.replace(secret, b"[redacted]")
         return content
+
+
+class _Body(aiohttp.Payload):
+    """JSON in parts, none of which is copied: the large one fits every endpoint, the small one only this."""
+
+    _autoclose = True  # bytes in memory, which can also be sent twice
+
+    def __init__(self, parts: Sequence[bytes]) -> None:
+        super().__init__(parts, content_type="application/json")
+        self._size = sum(map(len, parts))
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return b"".join(self._value).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        for part in self._value:
+            await writer.write(part)
 
 
 def _proxy(url: str) -> str | None:

@@ -45,32 +45,42 @@ def catalogue_name(options: ModelOptions) -> str:
     return f"azure:{options.azure_model}" if options.azure_model else options.name
 
 
-def resolve_endpoint(options: ModelOptions, environ: Mapping[str, str]) -> Endpoint:
-    """The endpoint for `options.name`, with its key from `environ`; UserError names what is missing or wrong."""
+def key_variable(provider: str) -> str:
+    """The environment variable that holds a provider's key unless the job names another."""
+    return "AZURE_OPENAI_API_KEY" if provider == "azure" else "OPENAI_API_KEY"
+
+
+def resolve_endpoint(options: ModelOptions, environ: Mapping[str, str], key_env: str | None = None) -> Endpoint:
+    """The endpoint for `options.name`, with its key from `environ`; UserError names what is missing or wrong.
+
+    `key_env` names the variable that holds the key, if it is not the provider's usual one; then there must be one.
+    """
     provider, model = split_name(options.name)
+    key = _key(key_env or key_variable(provider), environ)
+    if key_env and not key:
+        raise UserError(f"{key_env} is not set; export the key of {options.name} under that name.")
     match provider:
         case "openai":
-            return _openai(model, options.base_url, environ)
+            return _openai(model, options.base_url, environ, key)
         case "compatible":
-            return _compatible(model, options.base_url, environ)
+            return _compatible(model, options.base_url, environ, key)
         case "azure":
-            return _azure(model, options, environ)
+            return _azure(model, options, environ, key)
     raise UserError(f"Unknown provider {provider!r} in {options.name!r}; use builtin, openai, azure or compatible.")
 
 
-def _openai(model: str, base_url: str | None, environ: Mapping[str, str]) -> Endpoint:
+def _openai(model: str, base_url: str | None, environ: Mapping[str, str], key: str | None) -> Endpoint:
     base = _address(base_url or environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL)
-    key = _key("OPENAI_API_KEY", environ)
     if not key and base == OPENAI_BASE_URL:
         raise UserError("OPENAI_API_KEY is not set; export the key of your OpenAI account.")
     return _plain("openai", base, key, model)
 
 
-def _compatible(model: str, base_url: str | None, environ: Mapping[str, str]) -> Endpoint:
+def _compatible(model: str, base_url: str | None, environ: Mapping[str, str], key: str | None) -> Endpoint:
     base = base_url or environ.get("OPENAI_BASE_URL")
     if not base:
         raise UserError(f"compatible:{model} needs --base-url (or OPENAI_BASE_URL), e.g. http://localhost:11434/v1.")
-    return _plain("compatible", _address(base), _key("OPENAI_API_KEY", environ), model)
+    return _plain("compatible", _address(base), key, model)
 
 
 def _plain(provider: str, base: str, key: str | None, model: str) -> Endpoint:
@@ -78,11 +88,10 @@ def _plain(provider: str, base: str, key: str | None, model: str) -> Endpoint:
     return Endpoint(provider, f"{base}/chat/completions", f"{base}/models", headers, model)
 
 
-def _azure(deployment: str, options: ModelOptions, environ: Mapping[str, str]) -> Endpoint:
+def _azure(deployment: str, options: ModelOptions, environ: Mapping[str, str], key: str | None) -> Endpoint:
     address = options.base_url or environ.get("AZURE_OPENAI_ENDPOINT")
     if not address:
         raise UserError("AZURE_OPENAI_ENDPOINT is not set; it looks like https://RESOURCE.openai.azure.com.")
-    key = _key("AZURE_OPENAI_API_KEY", environ)
     if not key:
         raise UserError("AZURE_OPENAI_API_KEY is not set; copy a key of your Azure OpenAI resource.")
     # The portal shows longer forms too: .../openai/v1/ and .../openai/deployments/D/chat/completions.

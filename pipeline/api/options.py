@@ -1,5 +1,6 @@
 """What a user may choose about the model and the limits. Knows nothing of the wire."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,8 @@ class ModelOptions:
     detail: str = "high"
     max_tokens: int = 300
     """Upper bound of an answer, in tokens; reasoning models spend their reasoning from it too."""
+    temperature: float | None = None
+    """0 to 2; None: the model's own. Left out for a model that refuses it, as reasoning models do."""
     image_policy: str = "optimal"
     """How images are shrunk for this model: optimal, economy, budget:N or original."""
     max_shrink: float = 0.25
@@ -36,8 +39,15 @@ class ModelOptions:
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
             raise UserError(f"max_tokens is {self.max_tokens}; give 1 or more.")
+        if self.temperature is not None and not 0 <= self.temperature <= 2:
+            raise UserError(f"temperature is {self.temperature}; give a number between 0 and 2.")
         if not 0 <= self.max_shrink <= 1:
             raise UserError(f"max_shrink is {self.max_shrink}; give a fraction between 0 and 1.")
+
+
+Counting = Literal["provider", "sum", "larger", "usage"]
+"""What a request counts for when it is admitted: `sum` of prompt and max_tokens (Azure), the `larger` of both (OpenAI),
+or the sum until the reply tells its `usage` (others)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +64,7 @@ class LimitOptions:
     """Also keep the share of `rpm` in so many seconds; None: what the provider enforces (Azure: 10 and 1)."""
     token_windows: tuple[float, ...] | None = None
     """The same for `tpm`; None: the minute alone."""
-    token_counting: Literal["provider", "sum", "larger", "usage"] = "provider"
-    """What a request counts for when it is admitted: `sum` of prompt and max_tokens (Azure), the `larger` of both
-    (OpenAI), or the sum until the reply tells its `usage` (others)."""
+    token_counting: Counting = "provider"
     max_attempts: int = 6
     """Tries of one image, rate limits not counted: a 429 is the account's trouble, not the image's."""
     timeout_seconds: float = 120.0
@@ -81,3 +89,40 @@ class LimitOptions:
     @property
     def most_in_flight(self) -> int:
         return MOST_IN_FLIGHT if self.concurrency is None else self.concurrency
+
+
+LIMITS_OF_AN_ENDPOINT = ("rpm", "tpm", "concurrency", "request_windows", "token_windows", "token_counting")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """One of several endpoints that share a job; all of them serve the same model. What it leaves out is as [model] and
+    [limits] have it. None of it changes an answer, nor `request_hash`.
+    """
+
+    name: str = ""
+    """In the log and in what `nightcap doctor` says; empty: its number."""
+    model: str | None = None
+    """`azure:DEPLOYMENT`, `openai:NAME`, `compatible:NAME`; None: [model]'s, with its base_url."""
+    azure_model: str | None = None
+    base_url: str | None = None
+    api_version: str | None = None
+    key_env: str | None = None
+    """Name of the environment variable that holds its key, never the key; None: the provider's usual one."""
+    priority: int = 1
+    """Endpoints with a higher number are asked only when those with a lower one have no room."""
+    rpm: float | None = None
+    tpm: float | None = None
+    concurrency: int | None = None
+    request_windows: tuple[float, ...] | None = None
+    token_windows: tuple[float, ...] | None = None
+    token_counting: Counting | None = None
+
+    def __post_init__(self) -> None:
+        if self.key_env is not None and not re.fullmatch(r"[A-Z][A-Z0-9_]*", self.key_env):
+            # Not quoted: it may be the key itself.
+            raise UserError(
+                "key_env of an endpoint is the name of an environment variable, in capitals, e.g. WEST_KEY; "
+                "the key itself belongs into that variable."
+            )
+        LimitOptions(**{name: value for name in LIMITS_OF_AN_ENDPOINT if (value := getattr(self, name)) is not None})

@@ -1,8 +1,8 @@
-"""The waiting line in front of an endpoint's limits.
+"""The one waiting line in front of all endpoints.
 
 Strictly first come, first served, so that a large request is never starved by small ones; retries stand before the
-first. Nothing is held while waiting, and cancelling a waiter gives back what it took. When somebody may leave is
-`limits.limiter`'s business.
+first. Nothing is held while waiting, and cancelling a waiter gives back what it took. When somebody may leave, and
+where to, is `pool.pool`'s business.
 """
 
 import asyncio
@@ -12,10 +12,11 @@ from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
-from pipeline.api.limits.limiter import Admission, Limiter
-from pipeline.api.limits.rules import LimitRules
 from pipeline.api.options import LimitOptions
+from pipeline.api.pool.member import Member, Permit
+from pipeline.api.pool.pool import Pool
 from pipeline.clock import Clock, Timer
+from pipeline.items import Request
 
 T = TypeVar("T")
 
@@ -27,38 +28,40 @@ class ThrottleClosed(Exception):
 class Reservation:
     """A place among the requests in flight; an async context manager that waits for it and gives it back."""
 
-    __slots__ = ("_admission", "_retry", "_throttle", "_tokens")
+    __slots__ = ("_avoid", "_permit", "_request", "_retry", "_throttle")
 
-    def __init__(self, throttle: "Throttle", tokens: int, retry: bool) -> None:
+    def __init__(self, throttle: "Throttle", request: Request, retry: bool, avoid: Member | None) -> None:
         self._throttle = throttle
-        self._tokens = tokens
+        self._request = request
         self._retry = retry
+        self._avoid = avoid
 
-    async def __aenter__(self) -> Admission:
-        self._admission = await self._throttle._admit(self._tokens, self._retry)
-        return self._admission
+    async def __aenter__(self) -> Permit:
+        self._permit = await self._throttle._admit(self._request, self._retry, self._avoid)
+        return self._permit
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._throttle._settle(self._admission)
+        self._throttle._settle(self._permit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
     """A place in the line."""
 
-    tokens: int
-    may_leave: asyncio.Future[Admission | None]
+    request: Request
+    avoid: Member | None
+    may_leave: asyncio.Future[Permit | None]
     """None: the throttle was closed."""
 
 
 class Throttle:
-    """The waiting room in front of a Limiter: one line, one timer."""
+    """The waiting room in front of a Pool: one line, one timer."""
 
-    def __init__(self, limits: LimitOptions, rules: LimitRules, clock: Clock) -> None:
+    def __init__(self, pool: Pool, clock: Clock) -> None:
         self._clock = clock
-        self.limiter = Limiter(limits, rules, clock.monotonic())
+        self.pool = pool
         self._retries: deque[_Place] = deque()
         self._line: deque[_Place] = deque()
         self._sleepers: set[asyncio.Future[bool]] = set()
@@ -67,22 +70,21 @@ class Throttle:
 
     def __repr__(self) -> str:
         waiting = sum(not place.may_leave.done() for place in (*self._retries, *self._line))
-        return f"Throttle(in_flight={self.limiter.in_flight}, waiting={waiting})"
+        return f"Throttle(in_flight={self.pool.in_flight}, waiting={waiting})"
 
-    def reserve(self, tokens: int, *, retry: bool = False) -> Reservation:
-        """Wait for a place, hold it for the length of the block. A retry stands before all that are no retries.
+    def reserve(self, request: Request, *, retry: bool = False, avoid: Member | None = None) -> Reservation:
+        """Wait for a place, hold it for the length of the block. A retry stands before all that are no retries, and
+        goes to another endpoint than `avoid` if one has room.
 
         Raises ThrottleClosed when the run stops before the request could leave.
         """
-        return Reservation(self, tokens, retry)
+        return Reservation(self, request, retry, avoid)
 
-    def pause(self, seconds: float) -> None:
-        """The server asked for silence: hold every new request for `seconds`."""
-        self.limiter.pause(seconds, self._clock.monotonic())
-
-    def set_limits(self, limits: LimitOptions) -> None:
-        """The user changed limits: they hold at once, also for those who wait already."""
-        self.limiter.set_limits(limits, self._clock.monotonic())
+    def set_limits(self, limits: LimitOptions, endpoint: str = "") -> None:
+        """The user changed the limits of the endpoint of that name: they hold at once, also for those who wait."""
+        for member in self.pool.members:
+            if member.options.name == endpoint:
+                member.limiter.set_limits(limits, self._clock.monotonic())
         self._move_line()
 
     async def sleep(self, seconds: float) -> None:
@@ -108,28 +110,29 @@ class Throttle:
             _answer(place.may_leave, None)
         self._move_line()  # empties the line and stops its timer
 
-    async def _admit(self, tokens: int, retry: bool) -> Admission:
+    async def _admit(self, request: Request, retry: bool, avoid: Member | None) -> Permit:
         if self._closed:
             raise ThrottleClosed
-        now = self._clock.monotonic()
-        if not self._retries and not self._line and self.limiter.wait_seconds(tokens, now) == 0:
-            return self.limiter.admit(tokens, now)  # the usual case without limits: no future, no turn of the loop
-        place = _Place(tokens, asyncio.get_running_loop().create_future())
+        if not self._retries and not self._line:
+            now = self._clock.monotonic()
+            if isinstance(member := self.pool.choose(request, avoid, now), Member):
+                return member.admit(request, now)  # the usual case without limits: no future, no turn of the loop
+        place = _Place(request, avoid, asyncio.get_running_loop().create_future())
         (self._retries if retry else self._line).append(place)
         self._move_line()
         try:
-            admission = await place.may_leave
+            permit = await place.may_leave
         except asyncio.CancelledError:
-            if not place.may_leave.cancelled() and (admission := place.may_leave.result()):
-                self.limiter.withdraw(admission)  # admitted and cancelled in the same turn of the loop
+            if not place.may_leave.cancelled() and (permit := place.may_leave.result()):
+                self.pool.withdraw(permit)  # admitted and cancelled in the same turn of the loop
             self._move_line()
             raise
-        if admission is None:
+        if permit is None:
             raise ThrottleClosed
-        return admission
+        return permit
 
-    def _settle(self, admission: Admission) -> None:
-        self.limiter.settle(admission, self._clock.monotonic())
+    def _settle(self, permit: Permit) -> None:
+        self.pool.settle(permit, self._clock.monotonic())
         if self._retries or self._line:
             self._move_line()
 
@@ -142,13 +145,13 @@ class Throttle:
             place = line[0]
             if not place.may_leave.done():  # else it was cancelled, or the throttle closed
                 now = self._clock.monotonic()
-                wait = self.limiter.wait_seconds(place.tokens, now)
-                if wait is None:
+                choice = self.pool.choose(place.request, place.avoid, now)
+                if choice is None:
                     return
-                if wait > 0:
-                    self._timer = self._clock.call_later(wait, self._move_line)
+                if not isinstance(choice, Member):
+                    self._timer = self._clock.call_later(choice, self._move_line)
                     return
-                place.may_leave.set_result(self.limiter.admit(place.tokens, now))
+                place.may_leave.set_result(choice.admit(place.request, now))
             line.popleft()
 
 

@@ -13,8 +13,9 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
-from pipeline.api.endpoint import catalogue_name, split_name
+from pipeline.api.endpoint import catalogue_name
 from pipeline.api.options import ModelOptions
+from pipeline.api.pool.members import MemberOptions
 from pipeline.api.prompts import own_prompts
 from pipeline.clock import Clock, utc
 from pipeline.engine.asking.reuse import Reuse
@@ -25,6 +26,7 @@ from pipeline.engine.plan import Plan
 from pipeline.engine.pools import Pools, on, open_pools
 from pipeline.engine.preparing.preparer import Fit, Listed, Preparer
 from pipeline.engine.preparing.processes import Processes, open_processes
+from pipeline.engine.preparing.remaking import make_smaller
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
 from pipeline.engine.stages import Line, ask_images, list_images, prepare_images, record_images, take_records
@@ -104,7 +106,6 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
         await on(pools.images, _warm_up, plan.model, model, run.clock)
         opening = open_provider(
             _asked_for(plan),
-            plan.limits,
             model,
             pools.images,
             pools.image_workers,
@@ -139,10 +140,11 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
         stop=run.stop,
         retry=retry,
     )
-    context = row_context(plan, run.id, run.model, provider)
+    context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.detail)
     fetcher = Fetcher(run.source, run.stop, run.clock, random.Random())
     reusable = [status for status in REUSABLE if status not in plan.run.retry]
     reuse = Reuse(store, pools.disk, context, run.clock, reusable)
+    remake = functools.partial(make_smaller, processes.prepare)
     status_of = retry.status_of if retry else store.finished_status
     try:
         with run.stop.abandonable():
@@ -155,25 +157,19 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
                 for number in range(preparers):
                     start(prepare_images(line, processes.prepare), name=f"prepare-{number}")
                 for number in range(askers):
-                    start(ask_images(line, provider, reuse), name=f"ask-{number}")
+                    start(ask_images(line, provider, remake, reuse), name=f"ask-{number}")
                 start(record_images(line, store, context, pools.disk, run.clock), name="record")
     finally:
         if records := take_records(line, context, len(line.done)):
             await on(pools.disk, store.append, records)
 
 
-def _asked_for(plan: Plan) -> ModelOptions:
-    """What the model is asked for; more of an answer where it was cut off before. `request_hash` is the job's still."""
+def _asked_for(plan: Plan) -> list[MemberOptions]:
+    """Who is asked for what; more of an answer where it was cut off before. `request_hash` is the job's still."""
     if "truncated" not in plan.run.retry:
-        return plan.model
-    return replace(plan.model, max_tokens=plan.run.raised_max_tokens or 2 * plan.model.max_tokens)
-
-
-def row_context(plan: Plan, run_id: str, model: Model, provider: Provider) -> RowContext:
-    """What all rows share."""
-    asked = plan.model.azure_model or split_name(plan.model.name)[1]
-    price_on = functools.lru_cache(maxsize=4)(functools.partial(find_price, model))
-    return RowContext(run_id, plan.request_hash, provider.name, asked, provider.deployment, plan.model.detail, price_on)
+        return list(plan.members)
+    raised = plan.run.raised_max_tokens or 2 * plan.model.max_tokens
+    return [replace(member, model=replace(member.model, max_tokens=raised)) for member in plan.members]
 
 
 def build_preparer(plan: Plan, model: Model, provider: Provider) -> Preparer:

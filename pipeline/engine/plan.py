@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.api.options import ModelOptions
+from pipeline.api.pool.members import MemberOptions
 from pipeline.errors import UserError
 from pipeline.images import ImageOptions
 from pipeline.reasons import unknown_reason
@@ -48,11 +49,16 @@ class Plan:
 
     source: SourceOptions
     image: ImageOptions
-    model: ModelOptions
-    limits: LimitOptions
+    members: tuple[MemberOptions, ...]
+    """The endpoints that share the job, at least one; all serve the same model."""
     store: StoreOptions
     run: RunOptions
     out: str
     request_hash: str
     document: Mapping[str, object]
     """The job as it is written to `_nightcap/job.json`; holds no secret."""
+
+    @property
+    def model(self) -> ModelOptions:
+        """What is asked, whoever is asked."""
+        return self.members[0].model

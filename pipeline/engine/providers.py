@@ -2,34 +2,33 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from pipeline.api.asker import Asker
+from pipeline.api.asker import Asker, Remake
 from pipeline.api.attempt import OnAttempt
-from pipeline.api.client import Client
-from pipeline.api.endpoint import resolve_endpoint
-from pipeline.api.limits.rules import AdmissionCost, limit_rules
-from pipeline.api.options import LimitOptions, ModelOptions
-from pipeline.api.payload import BodyTemplate, build_template
+from pipeline.api.payload import TailTemplate, tail_template
+from pipeline.api.pool.member import Tariff
+from pipeline.api.pool.members import MemberOptions
+from pipeline.api.pool.opening import open_pool
 from pipeline.api.throttle import Throttle
 from pipeline.clock import Clock, utc
 from pipeline.engine.preparing.preparer import Encode, failure_of
-from pipeline.items import Answer, Failure, Prepared, Reply, Request
-from pipeline.models import Model
+from pipeline.items import Answer, Failure, Prepared, Reply, Request, Respondent, Usage
+from pipeline.models import Model, find_price
 
 
 class Provider(Protocol):
     """What the stages ask."""
 
     @property
-    def name(self) -> str: ...
-
-    @property
-    def deployment(self) -> str | None: ...
+    def respondent(self) -> Respondent:
+        """In the rows of images that never came so far as to be asked about."""
+        ...
 
     @property
     def concurrency(self) -> int: ...
@@ -39,8 +38,11 @@ class Provider(Protocol):
         """Can be pickled: it is called in another process."""
         ...
 
-    async def ask(self, request: Request) -> Answer:
-        """Raises RunError for trouble of the whole run, ThrottleClosed when stopped before the request left."""
+    async def ask(self, request: Request, remake: Remake) -> Answer:
+        """Raises RunError for trouble of the whole run, ThrottleClosed when stopped before the request left.
+
+        `remake` is called for a smaller image when this one turns out too large.
+        """
         ...
 
     def stop(self) -> None:
@@ -50,8 +52,7 @@ class Provider(Protocol):
 
 @asynccontextmanager
 async def open_provider(
-    options: ModelOptions,
-    limits: LimitOptions,
+    members: Sequence[MemberOptions],
     model: Model,
     workers: Executor,
     worker_count: int,
@@ -59,27 +60,21 @@ async def open_provider(
     clock: Clock,
     on_attempt: OnAttempt,
 ) -> AsyncIterator[Provider]:
-    """The provider that `options.name` names; UserError when a credential or an extra is missing."""
+    """Who `members` name, all serving `model`; UserError when a credential or an extra is missing."""
     if model.provider == "builtin":
         from pipeline.builtin import load_describer
 
         describer = await asyncio.get_running_loop().run_in_executor(workers, load_describer)
-        yield BuiltinProvider(describer.describe_image, workers, worker_count, clock)
+        tariff = Tariff(clock, partial(find_price, model))
+        yield BuiltinProvider(describer.describe_image, workers, worker_count, clock, tariff)
         return
-    endpoint = resolve_endpoint(options, environ)
-    template = build_template(options, endpoint.body_model, model.max_tokens_parameter)
-    rules = limit_rules(endpoint.provider, limits)
-    throttle = Throttle(limits, rules, clock)
-    cost = AdmissionCost(rules.counting, options.max_tokens, len(options.prompt) + len(options.system))
-    async with Client(endpoint, limits.timeout_seconds) as client:
-        asker = Asker(client, throttle, limits, cost, clock, random.Random(), on_attempt)
-        yield ApiProvider(
-            endpoint.provider, endpoint.deployment, limits.most_in_flight, asker, throttle,
-            partial(_render, template),
-        )  # fmt: skip
+    async with open_pool(members, environ, clock) as pool:
+        throttle = Throttle(pool, clock)
+        asker = Asker(throttle, members[0].limits, clock, random.Random(), on_attempt)
+        yield ApiProvider(asker, throttle, partial(_render, tail_template(members[0].model)))
 
 
-def _render(template: BodyTemplate, prepared: Prepared, prompt: str | None) -> bytes:
+def _render(template: TailTemplate, prepared: Prepared, prompt: str | None) -> bytes:
     return template.render(prepared.format, prepared.data, prompt)
 
 
@@ -88,26 +83,19 @@ def _as_it_is(prepared: Prepared, prompt: str | None) -> bytes:
 
 
 class ApiProvider:
-    """A chat-completions endpoint."""
+    """Chat-completions endpoints, one or several."""
 
-    def __init__(
-        self,
-        name: str,
-        deployment: str | None,
-        concurrency: int,
-        asker: Asker,
-        throttle: Throttle,
-        encode: Encode,
-    ) -> None:
-        self.name = name
-        self.deployment = deployment
-        self.concurrency = concurrency
+    def __init__(self, asker: Asker, throttle: Throttle, encode: Encode) -> None:
+        members = throttle.pool.members
+        self.concurrency = sum(member.options.limits.most_in_flight for member in members)
+        first = members[0].respondent
+        self.respondent = first if len(members) == 1 else replace(first, deployment=None)
+        self.encode = encode
         self._asker = asker
         self._throttle = throttle
-        self.encode = encode
 
-    async def ask(self, request: Request) -> Answer:
-        return await self._asker.ask(request)
+    async def ask(self, request: Request, remake: Remake) -> Answer:
+        return await self._asker.ask(request, remake)
 
     def stop(self) -> None:
         self._throttle.close()
@@ -116,17 +104,24 @@ class ApiProvider:
 class BuiltinProvider:
     """The offline describer: CPU work, so it runs in the worker threads, one image each."""
 
-    name = "builtin"
-    deployment = None
+    respondent = Respondent("builtin", "describe")
     encode = staticmethod(_as_it_is)
 
-    def __init__(self, describe: Callable[[bytes], Reply], workers: Executor, worker_count: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        describe: Callable[[bytes], Reply],
+        workers: Executor,
+        worker_count: int,
+        clock: Clock,
+        tariff: Tariff,
+    ) -> None:
         self.concurrency = worker_count
+        self._tariff = tariff
         self._describe = describe
         self._workers = workers
         self._clock = clock
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request, remake: Remake) -> Answer:
         queued = self._clock.monotonic()
         return await asyncio.get_running_loop().run_in_executor(self._workers, self._answer, request, queued)
 
@@ -141,4 +136,8 @@ class BuiltinProvider:
         except Exception as error:
             outcome = failure_of(error, request.image.key)
         latency, waited = clock.monotonic() - begun, begun - queued
-        return Answer(outcome, 1, round(latency * 1000), round(waited * 1000), utc(started), utc(clock.time()))
+        price = self._tariff.today()
+        return Answer(
+            outcome, self.respondent, 1, round(latency * 1000), round(waited * 1000), utc(started), utc(clock.time()),
+            cost_usd=price.cost(Usage()) if price else None, price_date=price.price_date if price else None,
+        )  # fmt: skip

@@ -1,21 +1,10 @@
 """What happened to an image -> its row. Pure."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
-from pipeline.items import Answer, Failure, Probe, Record, Reply, Request, SourceImage, Status, Usage
-
-
-class Price(Protocol):
-    """What the models room knows of a price."""
-
-    @property
-    def price_date(self) -> date | None: ...
-
-    def cost(self, usage: Usage) -> Decimal | None: ...
+from pipeline.items import Answer, Failure, Probe, Record, Reply, Request, Respondent, SourceImage, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +41,9 @@ class RowContext:
 
     run_id: str
     request_hash: str
-    provider: str
-    model: str
-    deployment: str | None
+    respondent: Respondent
+    """Of images that nobody was asked about."""
     detail: str
-    price_on: Callable[[date], Price | None]
 
 
 Outcome = Asked | Reused | Unprepared
@@ -100,9 +87,9 @@ def _unprepared_row(outcome: Unprepared, run: RowContext) -> Record:
         message=failure.message,
         request_hash=run.request_hash,
         run_id=run.run_id,
-        provider=run.provider,
-        model=run.model,
-        deployment=run.deployment,
+        provider=run.respondent.provider,
+        model=run.respondent.model,
+        deployment=run.respondent.deployment,
         detail=run.detail,
         content_hash=outcome.content_hash,
         width=probe.width if probe else None,
@@ -148,10 +135,8 @@ def _reused_row(outcome: Reused, run: RowContext) -> Record:
 
 def _asked_row(outcome: Asked, run: RowContext) -> Record:
     request, answer, result = outcome.request, outcome.answer, outcome.answer.outcome
-    image, probe, sent, usage = request.image, request.probe, request.sent, result.usage
+    image, probe, sent, usage, asked = request.image, request.probe, request.sent, answer.usage, answer.respondent
     status, reason, message = judge(result)
-    price = run.price_on(answer.finished_at.date())
-    cost = price.cost(usage) if price else None
     return Record(
         key=image.key,
         uri=image.uri,
@@ -165,10 +150,10 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         reason=reason,
         message=message,
         caption=result.caption if isinstance(result, Reply) and status in ("captioned", "truncated") else None,
-        provider=run.provider,
-        model=run.model,
+        provider=asked.provider,
+        model=asked.model,
         model_returned=result.model_returned,
-        deployment=run.deployment,
+        deployment=asked.deployment,
         detail=run.detail,
         sent_width=sent.width,
         sent_height=sent.height,
@@ -181,8 +166,8 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         total_tokens=usage.total_tokens,
         cached_tokens=usage.cached_tokens,
         reasoning_tokens=usage.reasoning_tokens,
-        cost_usd=cost,
-        price_date=price.price_date if price and cost is not None else None,
+        cost_usd=answer.cost_usd,
+        price_date=answer.price_date,
         finish_reason=result.finish_reason,
         content_filter=result.content_filter,
         grounding=result.grounding if isinstance(result, Reply) else (),

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
+from pipeline.api.asker import Remake
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import Clock
 from pipeline.engine.asking.reuse import Reuse
@@ -140,14 +141,14 @@ async def _pass_on(line: Line, result: Request | Unprepared) -> None:
         await line.ready.put(result)
 
 
-async def ask_images(line: Line, provider: Provider, reuse: Reuse) -> None:
+async def ask_images(line: Line, provider: Provider, remake: Remake, reuse: Reuse) -> None:
     """Ask one image at a time; as many of these loops run as requests may be in flight."""
     with line.done.sending():
         while requests := await line.ready.get():
-            await _settle(line, provider, reuse, requests.pop())
+            await _settle(line, provider, remake, reuse, requests.pop())
 
 
-async def _settle(line: Line, provider: Provider, reuse: Reuse, request: Request) -> None:
+async def _settle(line: Line, provider: Provider, remake: Remake, reuse: Reuse, request: Request) -> None:
     """Ends in an outcome; or, when the run stops before the request left, in nothing: it waits for the next run.
 
     An image whose content is being asked at this moment is left to who asks it.
@@ -160,7 +161,7 @@ async def _settle(line: Line, provider: Provider, reuse: Reuse, request: Request
     if reused:
         await _done(line, request, reused)
     elif not reuse.follow(request):
-        asked = await _ask(line, provider, request)
+        asked = await _ask(line, provider, remake, request)
         caption, followers = reuse.settle(request, asked)
         if caption is None:
             line.ready.put_back(followers)
@@ -170,17 +171,17 @@ async def _settle(line: Line, provider: Provider, reuse: Reuse, request: Request
                 await _done(line, follower, reuse.copy(follower, caption))
 
 
-async def _ask(line: Line, provider: Provider, request: Request) -> Asked | None:
+async def _ask(line: Line, provider: Provider, remake: Remake, request: Request) -> Asked | None:
     answer: Answer | None = None
     try:
         if not line.stop.requested:
-            answer = await provider.ask(request)
+            answer = await provider.ask(request, remake)
     except ThrottleClosed:
         pass
     except RunError as error:
         line.stop.fail(error)
     # Without its body: a row needs none, and rows wait for each other longer than requests do.
-    return Asked(replace(request, body=b""), answer) if answer else None
+    return Asked(answer.remade or replace(request, body=b""), answer) if answer else None
 
 
 async def _done(line: Line, request: Request, outcome: Outcome | None) -> None:

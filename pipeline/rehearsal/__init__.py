@@ -68,6 +68,8 @@ def rehearse(
     job.plan()  # says what is missing
     if job.model.name.startswith("builtin:"):
         raise UserError(f"{job.model.name} is free and has no limits, so there is nothing to rehearse; just run it.")
+    if job.endpoint:
+        raise UserError("A job with [[endpoint]] entries cannot be rehearsed; rehearse one of them without the others.")
     if speed is not None and not 0 < speed < math.inf:
         raise UserError(f"The speed is {speed:g}; give a number above 0.")
     night = estimate(job, [job.model.name], SAMPLED_IMAGES, on_listed)

@@ -14,14 +14,16 @@ from pipeline.api.asker import Asker
 from pipeline.api.attempt import Attempt
 from pipeline.api.client import Client
 from pipeline.api.endpoint import Endpoint
-from pipeline.api.limits.rules import AdmissionCost, limit_rules
+from pipeline.api.limits.rules import limit_rules
 from pipeline.api.options import LimitOptions, ModelOptions
-from pipeline.api.payload import build_template
+from pipeline.api.payload import tail_template
+from pipeline.api.pool.pool import Pool
 from pipeline.api.throttle import Throttle, ThrottleClosed
 from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Probe, Reply, Request, Sent, SourceImage
 from tests.api.conftest import ScriptedServer, http
 from tests.helpers.clock import FakeClock
+from tests.helpers.pool import limiter_of, member
 
 KEY = "sk-proj-Ab12Cd34Ef56Gh78"
 MAX_TOKENS = 300
@@ -63,17 +65,20 @@ class Desk:
     throttle: Throttle
     clock: FakeClock
     retries: list[str] = field(default_factory=list)
+    smaller: list[Request] = field(default_factory=list)
+    """What a too large image is made into."""
 
     async def ask(self, key: str = "a.jpg") -> Answer:
-        return await self.asker.ask(request(key))
+        return await self.asker.ask(request(key), self.remake)
+
+    async def remake(self, request: Request) -> Request | None:
+        return self.smaller.pop() if self.smaller else None
 
 
 @asynccontextmanager
 async def desk(address: str, provider: str = "compatible", **limits: Any) -> AsyncIterator[Desk]:
     clock = FakeClock()
     options = LimitOptions(**limits)
-    rules = limit_rules(provider, options)
-    throttle = Throttle(options, rules, clock)
     endpoint = Endpoint("openai", f"{address}/v1/chat/completions", "", {"Authorization": f"Bearer {KEY}"}, "gpt-4o")
     retries: list[str] = []
 
@@ -83,21 +88,15 @@ async def desk(address: str, provider: str = "compatible", **limits: Any) -> Asy
             retries.append(attempt.outcome.reason)
 
     async with Client(endpoint, options.timeout_seconds) as client:
-        asker = Asker(
-            client,
-            throttle,
-            options,
-            AdmissionCost(rules.counting, MAX_TOKENS, prompt_characters=20),
-            clock,
-            random.Random(1),
-            note,
-        )
+        asked = member(options, limit_rules(provider, options), clock, client, max_tokens=MAX_TOKENS)
+        throttle = Throttle(Pool([asked]), clock)
+        asker = Asker(throttle, options, clock, random.Random(1), note)
         with clock.autojump(IDLE_SECONDS):
             yield Desk(asker, throttle, clock, retries)
 
 
 def request(key: str) -> Request:
-    template = build_template(ModelOptions(prompt=f"Describe {key}.", max_tokens=MAX_TOKENS), "gpt-4o", "max_tokens")
+    template = tail_template(ModelOptions(prompt=f"Describe {key}."))
     return Request(
         image=SourceImage(key, f"file:///{key}", "1"),
         probe=Probe("jpeg", 640, 480),
@@ -171,7 +170,7 @@ async def test_a_fault_that_lasts_becomes_a_row(server: ScriptedServer) -> None:
     assert (answer.outcome.reason, answer.outcome.http_status) == ("server_error", 500)
     assert answer.attempts == len(server.requests) == 4
     assert d.retries == ["server_error"] * 3
-    assert d.throttle.limiter.in_flight == 0
+    assert limiter_of(d.throttle).in_flight == 0
 
 
 @pytest.mark.parametrize("fault", [BROKEN, b"", http(200, b"{"), http(200, {"choices": []}), http(503, b"<html>")])
@@ -233,18 +232,18 @@ async def test_trouble_of_the_whole_run_is_raised_after_one_request(
             await d.ask()
     assert KEY not in str(caught.value)
     assert len(server.requests) == 1
-    assert d.throttle.limiter.in_flight == 0
+    assert limiter_of(d.throttle).in_flight == 0
 
 
 async def test_an_endpoint_that_cannot_be_reached_stops_the_run_when_patience_ends(server: ScriptedServer) -> None:
     gone = server.address
     await server.stop()
     async with desk(gone, patience_seconds=300, max_attempts=1) as d:
-        d.throttle.pause(1000)  # waiting for its turn is not the endpoint's fault
+        limiter_of(d.throttle).pause(1000, d.clock.monotonic())  # waiting for its turn is not the endpoint's fault
         with pytest.raises(RunError, match="could not be reached for 3"):
             await d.ask()
         assert 1300 <= d.clock.elapsed <= 1340
-    assert len(d.retries) < 40
+    assert len(d.retries) < 100  # one every few seconds
     await server.start()
 
 
@@ -277,7 +276,7 @@ async def test_a_filtered_prompt_is_a_row_at_once(server: ScriptedServer) -> Non
 
 async def test_the_throttle_takes_the_prediction_and_settles_with_the_usage(server: ScriptedServer) -> None:
     async with desk(server.address, tpm=60_000) as d:
-        quota = d.throttle.limiter.tokens
+        quota = limiter_of(d.throttle).tokens
         assert quota is not None
         minute = quota.windows[0]
         under_way: list[int] = []
@@ -319,7 +318,7 @@ async def test_cancelling_gives_the_place_back(server: ScriptedServer) -> None:
         d.clock.call_later(5, asking.cancel)
         with pytest.raises(asyncio.CancelledError):
             await asking
-        assert d.throttle.limiter.in_flight == 0
+        assert limiter_of(d.throttle).in_flight == 0
 
 
 NO_DEPLOYMENT = http(404, {"error": {"code": "DeploymentNotFound", "message": "It does not exist."}})
@@ -374,5 +373,5 @@ async def test_the_limits_of_the_headers_are_learned(server: ScriptedServer) -> 
         begun = d.clock.elapsed
         await asyncio.gather(*(d.ask(f"{number}.jpg") for number in range(11)))
         assert d.clock.elapsed - begun == pytest.approx(10, abs=0.5)
-        assert d.throttle.limiter.requests is not None
-        assert d.throttle.limiter.requests.per_minute == 60
+        assert limiter_of(d.throttle).requests is not None
+        assert limiter_of(d.throttle).requests.per_minute == 60

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.api.options import ModelOptions
-from pipeline.api.payload import build_template, rename_max_tokens
+from pipeline.api.payload import Form, MaxTokensName, Parameter, render_head, tail_template, without_detail
 
 # Everything a prompt may hold, half emojis and our own parameter included.
 PROMPTS = st.text(st.characters() | st.characters(categories=["Cs"])) | st.sampled_from(
-    ['"max_tokens":', '{"max_tokens":300}', "max_tokens", '\\"max_tokens\\":', "\\", '"', "</data:image/png;base64,"]
+    ['"max_tokens":', '{"detail":"high",', '""}]}]}', '\\"max_tokens\\":', "\\", '"', "</data:image/png;base64,"]
 )
 
 
@@ -27,6 +27,12 @@ def naive(options: ModelOptions, model: str | None, parameter: str, mime: str, i
     return body | ({} if model is None else {"model": model})
 
 
+def body_of(
+    options: ModelOptions, model: str | None, parameter: MaxTokensName, image: bytes, kind: str = "png"
+) -> bytes:
+    return render_head(options, Form(model, parameter)) + tail_template(options).render(kind, image)
+
+
 @given(
     PROMPTS, PROMPTS, st.none() | st.text(), st.binary(max_size=100), st.sampled_from(["jpeg", "png", "webp", "gif"])
 )
@@ -34,36 +40,60 @@ def test_the_spliced_body_is_the_naive_one(
     prompt: str, system: str, model: str | None, image: bytes, image_format: str
 ) -> None:
     options = ModelOptions(prompt=prompt, system=system, detail="low", max_tokens=77)
-    body = build_template(options, model, "max_tokens").render(image_format, image)
+    body = body_of(options, model, "max_tokens", image, image_format)
     assert json.loads(body) == naive(options, model, "max_tokens", f"image/{image_format}", image)
 
 
-@given(PROMPTS, PROMPTS, st.none() | PROMPTS, st.binary(max_size=100))
-def test_renaming_touches_the_parameter_alone(prompt: str, system: str, model: str | None, image: bytes) -> None:
+@given(PROMPTS, PROMPTS, st.binary(max_size=100))
+def test_one_tail_fits_every_endpoint(prompt: str, system: str, image: bytes) -> None:
     options = ModelOptions(prompt=prompt, system=system)
-    renamed = rename_max_tokens(build_template(options, model, "max_tokens").render("png", image))
-    assert json.loads(renamed) == naive(options, model, "max_completion_tokens", "image/png", image)
-    assert rename_max_tokens(rename_max_tokens(renamed)) == renamed
-    older = rename_max_tokens(build_template(options, model, "max_completion_tokens").render("png", image))
-    assert json.loads(older) == naive(options, model, "max_tokens", "image/png", image)
-    assert rename_max_tokens(b"{}") == b"{}"
+    tail = tail_template(options).render("png", image)
+    for model in ("gpt-4o", None):
+        form = Form(model)
+        assert json.loads(render_head(options, form) + tail) == naive(options, model, "max_tokens", "image/png", image)
+        renamed = form.correct("max_tokens")
+        assert renamed
+        body = json.loads(render_head(options, renamed) + tail)
+        assert body == naive(options, model, "max_completion_tokens", "image/png", image)
 
 
-def test_one_template_serves_every_image() -> None:
-    template = build_template(ModelOptions(), "gpt-4o", "max_completion_tokens")
-    first, second = template.render("jpeg", b"one"), template.render("png", b"two")
-    assert json.loads(first)["messages"][0]["content"][1]["image_url"]["url"] == "data:image/jpeg;base64,b25l"
-    assert json.loads(second)["messages"][0]["content"][1]["image_url"]["url"] == "data:image/png;base64,dHdv"
+def test_a_limit_is_renamed_once_either_way() -> None:
+    older = Form("m", "max_completion_tokens").correct("max_tokens")
+    assert older
+    assert older.max_tokens_name == "max_tokens"
+    assert older.correct("max_tokens") is None
+
+
+def test_a_temperature_is_sent_where_there_is_one_and_left_out_where_it_is_refused() -> None:
+    form = Form("m")
+    assert b"temperature" not in render_head(ModelOptions(), form)
+    options = ModelOptions(temperature=0.0)
+    assert b'"temperature":0.0' in render_head(options, form)
+    refused: Parameter = "temperature"
+    corrected = form.correct(refused)
+    assert corrected
+    assert b"temperature" not in render_head(options, corrected)
+    assert corrected.correct(refused) is None
+
+
+@given(PROMPTS, st.binary(max_size=100))
+def test_a_detail_that_is_refused_is_taken_out_and_nothing_else(prompt: str, image: bytes) -> None:
+    options = ModelOptions(prompt=prompt)
+    tail = without_detail(tail_template(options).render("png", image))
+    expected = naive(options, "m", "max_tokens", "image/png", image)
+    del expected["messages"][0]["content"][1]["image_url"]["detail"]
+    assert json.loads(render_head(options, Form("m")) + tail) == expected
+    assert without_detail(tail) == tail
 
 
 @pytest.mark.parametrize("system", ["", "You are terse."])
 def test_the_text_stands_before_the_image_so_that_requests_share_a_prefix(system: str) -> None:
-    template = build_template(ModelOptions(prompt="Describe it.", system=system), "gpt-4o", "max_tokens")
-    body = template.render("png", b"image")
+    body = body_of(ModelOptions(prompt="Describe it.", system=system), "gpt-4o", "max_tokens", b"image")
     assert body.index(b"Describe it.") < body.index(b"data:image/png")
 
 
 @given(PROMPTS, PROMPTS, st.binary(max_size=100))
 def test_an_image_with_its_own_prompt(prompt: str, own: str, image: bytes) -> None:
-    body = build_template(ModelOptions(prompt=prompt), "m", "max_tokens").render("png", image, own)
+    options = ModelOptions(prompt=prompt)
+    body = render_head(options, Form("m")) + tail_template(options).render("png", image, own)
     assert json.loads(body) == naive(ModelOptions(prompt=own), "m", "max_tokens", "image/png", image)

@@ -17,6 +17,7 @@ from pipeline.api.limits.windows import Window
 from pipeline.api.options import LimitOptions
 from pipeline.api.throttle import Throttle, ThrottleClosed
 from tests.helpers.clock import FakeClock, Timer
+from tests.helpers.pool import limiter_of, request, throttle_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +84,16 @@ async def play(throttle: Throttle, clock: FakeClock, arrivals: list[Arrival]) ->
     """Let all arrivals through, in virtual time. The order of the line is that of (at, index)."""
     log = Log([])
 
-    async def request(index: int, arrival: Arrival) -> None:
+    async def leave(index: int, arrival: Arrival) -> None:
         await clock.sleep(arrival.at)
-        async with throttle.reserve(arrival.tokens) as admission:
+        async with throttle.reserve(request(arrival.tokens)) as permit:
             log.admitted.append((clock.elapsed, index))
-            log.peak = max(log.peak, throttle.limiter.in_flight)
+            log.peak = max(log.peak, limiter_of(throttle).in_flight)
             await clock.sleep(arrival.lasts)
-            admission.used_tokens = used_tokens(arrival)
+            permit.admission.used_tokens = used_tokens(arrival)
 
     with clock.autojump():
-        tasks = [asyncio.create_task(request(index, arrival)) for index, arrival in enumerate(arrivals)]
+        tasks = [asyncio.create_task(leave(index, arrival)) for index, arrival in enumerate(arrivals)]
         cancellations = [
             clock.call_later(arrival.at + arrival.cancelled_after, task.cancel)
             for task, arrival in zip(tasks, arrivals, strict=True)
@@ -136,7 +137,7 @@ def test_no_window_sees_more_than_the_limit(
     async def scenario() -> None:
         clock = FakeClock()
         rules = limit_rules(provider, limits)
-        throttle = Throttle(limits, rules, clock)
+        throttle = throttle_for(limits, rules, clock)
         log = await play(throttle, clock, arrivals)
         assert len(log.admitted) == len(arrivals)
         assert log.peak <= limits.most_in_flight
@@ -145,7 +146,7 @@ def test_no_window_sees_more_than_the_limit(
         if limits.tpm:
             costs = [(time, final_cost(arrivals[index], rules)) for time, index in log.admitted]
             assert_within(costs, limits.tpm, rules.token_windows, jitter)
-        assert throttle.limiter.in_flight == 0
+        assert limiter_of(throttle).in_flight == 0
         assert clock.pending == 0
 
     run(scenario())
@@ -163,7 +164,7 @@ def test_first_come_first_served_and_nothing_runs_in_circles(
 ) -> None:
     async def scenario() -> None:
         clock = CountingClock()
-        log = await play(Throttle(limits, limit_rules(provider, limits), clock), clock, arrivals)
+        log = await play(throttle_for(limits, limit_rules(provider, limits), clock), clock, arrivals)
         expected = sorted(range(len(arrivals)), key=lambda index: (arrivals[index].at, index))
         assert [index for _, index in log.admitted] == expected
         # Two sleeps of the scenario each; the line sets a timer when somebody joins, leaves or may leave.
@@ -177,15 +178,15 @@ def test_first_come_first_served_and_nothing_runs_in_circles(
 def test_cancelling_gives_everything_back(limits: LimitOptions, provider: str, arrivals: list[Arrival]) -> None:
     async def scenario() -> None:
         clock = FakeClock()
-        throttle = Throttle(limits, limit_rules(provider, limits), clock)
+        throttle = throttle_for(limits, limit_rules(provider, limits), clock)
         log = await play(throttle, clock, arrivals)
         kept = {index for index, arrival in enumerate(arrivals) if arrival.cancelled_after is None}
         assert kept <= {index for _, index in log.admitted}
-        assert throttle.limiter.in_flight == 0
+        assert limiter_of(throttle).in_flight == 0
         assert repr(throttle) == "Throttle(in_flight=0, waiting=0)"
         assert clock.pending == 0
         await clock.advance(61)
-        for quota in (throttle.limiter.requests, throttle.limiter.tokens):
+        for quota in (limiter_of(throttle).requests, limiter_of(throttle).tokens):
             for window in quota.windows if quota else ():
                 assert window.wait_seconds(0, clock.monotonic()) == 0
                 assert window.held == 0
@@ -209,7 +210,7 @@ async def test_no_quota_is_left_unused(
 ) -> None:
     clock = FakeClock()
     count = round(per_second * 600)
-    log = await play(Throttle(limits, rules, clock), clock, [Arrival(0, tokens, None, 0.5)] * count)
+    log = await play(throttle_for(limits, rules, clock), clock, [Arrival(0, tokens, None, 0.5)] * count)
     ideal = (count - 1) / per_second
     assert ideal - CATCH_UP_SECONDS - 1 / per_second <= log.admitted[-1][0] <= ideal / share
 
@@ -220,7 +221,7 @@ async def test_the_real_usage_is_what_counts_in_the_end_where_the_provider_count
     for provider in ("compatible", "openai", "azure"):
         clock = FakeClock()
         limits = LimitOptions(tpm=tpm)
-        throttle = Throttle(limits, limit_rules(provider, limits), clock)
+        throttle = throttle_for(limits, limit_rules(provider, limits), clock)
         log = await play(throttle, clock, [Arrival(0, 1000, 0.5, 0.2)] * 400)
         seconds[provider] = log.admitted[-1][0]
     assert seconds["compatible"] == pytest.approx(400 * 500 / (tpm / 60), rel=0.02)
@@ -229,22 +230,24 @@ async def test_the_real_usage_is_what_counts_in_the_end_where_the_provider_count
 
 async def test_usage_above_the_reservation_is_paid_for_later() -> None:
     clock = FakeClock()
-    log = await play(Throttle(LimitOptions(tpm=60_000), COMPATIBLE, clock), clock, [Arrival(0, 1000, 1.5, 0.2)] * 100)
+    log = await play(
+        throttle_for(LimitOptions(tpm=60_000), COMPATIBLE, clock), clock, [Arrival(0, 1000, 1.5, 0.2)] * 100
+    )
     assert log.admitted[-1][0] == pytest.approx(1.5 * 100, rel=0.05)
 
 
 async def test_it_begins_at_the_pace_and_not_with_a_burst() -> None:
     clock = FakeClock()
-    log = await play(Throttle(LimitOptions(rpm=600), OPENAI, clock), clock, [Arrival(0, 0, None, 0.5)] * 50)
+    log = await play(throttle_for(LimitOptions(rpm=600), OPENAI, clock), clock, [Arrival(0, 0, None, 0.5)] * 50)
     assert sum(time <= 1 for time, _ in log.admitted) <= 10 + 1
-    later = await play(Throttle(LimitOptions(rpm=600), OPENAI, clock), clock, [Arrival(100, 0, None, 0.5)] * 50)
+    later = await play(throttle_for(LimitOptions(rpm=600), OPENAI, clock), clock, [Arrival(100, 0, None, 0.5)] * 50)
     begin = later.admitted[0][0]
     assert sum(time <= begin + 1 for time, _ in later.admitted) <= 10 + 600 / 60 * CATCH_UP_SECONDS + 1
 
 
 async def test_a_large_request_is_not_starved_by_small_ones() -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(tpm=60_000), OPENAI, clock)
+    throttle = throttle_for(LimitOptions(tpm=60_000), OPENAI, clock)
     small = [Arrival(i * 0.1, 110, None, 0.1) for i in range(600)]  # 10 % more than the limit allows
     log = await play(throttle, clock, [*small, Arrival(10.05, 20_000, None, 0.1)])
     left = {index: time for time, index in log.admitted}[600]
@@ -253,11 +256,11 @@ async def test_a_large_request_is_not_starved_by_small_ones() -> None:
 
 async def test_a_retry_goes_before_the_line_and_behind_earlier_retries() -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(concurrency=1), OPENAI, clock)
+    throttle = throttle_for(LimitOptions(concurrency=1), OPENAI, clock)
     order: list[str] = []
 
     async def ask(name: str, retry: bool) -> None:
-        async with throttle.reserve(1, retry=retry):
+        async with throttle.reserve(request(1), retry=retry):
             order.append(name)
             await clock.sleep(1)
 
@@ -271,38 +274,38 @@ async def test_a_retry_goes_before_the_line_and_behind_earlier_retries() -> None
 
 async def test_a_pause_holds_what_is_new_and_leaves_alone_what_is_under_way() -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(), OPENAI, clock)
-    async with throttle.reserve(1):
-        throttle.pause(30)
-        throttle.pause(10)  # never shortens
+    throttle = throttle_for(LimitOptions(), OPENAI, clock)
+    async with throttle.reserve(request(1)):
+        limiter_of(throttle).pause(30, clock.monotonic())
+        limiter_of(throttle).pause(10, clock.monotonic())  # never shortens
         waiting = asyncio.create_task(play(throttle, clock, [Arrival(0, 1, None, 0)]))
         await clock.settle()
-    assert throttle.limiter.in_flight == 0
+    assert limiter_of(throttle).in_flight == 0
     log = await waiting
     assert [time for time, _ in log.admitted] == [pytest.approx(30)]
 
 
 async def test_a_pause_that_comes_while_others_wait() -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(rpm=60), OPENAI, clock)
-    clock.call_later(1.5, lambda: throttle.pause(10))
+    throttle = throttle_for(LimitOptions(rpm=60), OPENAI, clock)
+    clock.call_later(1.5, lambda: limiter_of(throttle).pause(10, clock.monotonic()))
     log = await play(throttle, clock, [Arrival(0, 0, None, 0)] * 5)
     assert [round(time, 2) for time, _ in log.admitted] == [0, 1, 11.5, 12.25, 13.25]
 
 
 async def test_closing_wakes_all_who_wait_and_lets_finish_what_is_in_flight() -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(rpm=1, concurrency=2), OPENAI, clock)
+    throttle = throttle_for(LimitOptions(rpm=1, concurrency=2), OPENAI, clock)
     events: list[str] = []
 
     async def in_flight() -> None:
-        async with throttle.reserve(1):
+        async with throttle.reserve(request(1)):
             await clock.sleep(5)
         events.append("finished")
 
     async def waiting(retry: bool) -> None:
         with pytest.raises(ThrottleClosed):
-            async with throttle.reserve(1, retry=retry):
+            async with throttle.reserve(request(1), retry=retry):
                 events.append("sent")
         events.append("woken")
 
@@ -322,17 +325,17 @@ async def test_closing_wakes_all_who_wait_and_lets_finish_what_is_in_flight() ->
         assert clock.pending == 1  # the scenario's own
         await clock.advance(5)
     assert events[3:] == ["finished"]
-    assert throttle.limiter.in_flight == 0
+    assert limiter_of(throttle).in_flight == 0
     with pytest.raises(ThrottleClosed):
         await throttle.sleep(0)
     with pytest.raises(ThrottleClosed):
-        async with throttle.reserve(1):
+        async with throttle.reserve(request(1)):
             pass
 
 
 async def test_sleeping_lasts_as_long_as_it_should_and_can_be_cancelled() -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(), OPENAI, clock)
+    throttle = throttle_for(LimitOptions(), OPENAI, clock)
     sleeper = asyncio.create_task(throttle.sleep(3))
     await clock.advance(2.9)
     assert not sleeper.done()
@@ -350,15 +353,15 @@ async def test_sleeping_lasts_as_long_as_it_should_and_can_be_cancelled() -> Non
 @pytest.mark.parametrize(("cancel_first", "close"), [(True, False), (False, False), (False, True)])
 async def test_cancelled_and_admitted_in_the_same_turn_of_the_loop(cancel_first: bool, close: bool) -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(rpm=60, tpm=60_000, concurrency=1), OPENAI, clock)
+    throttle = throttle_for(LimitOptions(rpm=60, tpm=60_000, concurrency=1), OPENAI, clock)
     release = asyncio.Event()
 
     async def holder() -> None:
-        async with throttle.reserve(100):
+        async with throttle.reserve(request(100)):
             await release.wait()
 
     async def waiter() -> None:
-        async with throttle.reserve(100):
+        async with throttle.reserve(request(100)):
             raise AssertionError("left although it was cancelled")
 
     holding = asyncio.create_task(holder())
@@ -368,30 +371,30 @@ async def test_cancelled_and_admitted_in_the_same_turn_of_the_loop(cancel_first:
     release.set()
     if not cancel_first:
         await asyncio.sleep(0)  # the holder leaves and lets the waiter in, which has not run yet
-        assert throttle.limiter.in_flight == 1
+        assert limiter_of(throttle).in_flight == 1
     waiting.cancel()
     if close:
         throttle.close()
     await clock.settle()
     assert holding.done()
     assert waiting.cancelled()
-    assert throttle.limiter.in_flight == 0
-    quota = throttle.limiter.tokens
+    assert limiter_of(throttle).in_flight == 0
+    quota = limiter_of(throttle).tokens
     assert quota is not None
     assert quota.windows[0].held == 100  # the holder's
 
 
 async def test_a_cancelled_head_lets_the_next_one_go() -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(tpm=60), OPENAI, clock)
+    throttle = throttle_for(LimitOptions(tpm=60), OPENAI, clock)
     log = await play(throttle, clock, [Arrival(0, 2, None, 0), Arrival(0, 100, None, 0, 0.1), Arrival(0, 1, None, 0)])
     assert [(round(time, 3), index) for time, index in log.admitted] == [(0, 0), (2, 2)]
 
 
 async def test_after_a_pause_they_leave_one_by_one() -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(concurrency=8), COMPATIBLE, clock)
-    throttle.pause(30)
+    throttle = throttle_for(LimitOptions(concurrency=8), COMPATIBLE, clock)
+    limiter_of(throttle).pause(30, clock.monotonic())
     log = await play(throttle, clock, [Arrival(0, 0, None, 100)] * 8)
     steps = [time - 30 for time, _ in log.admitted]
     assert steps == pytest.approx([RAMP_SECONDS / 8 * number for number in range(8)], abs=0.01)
@@ -399,7 +402,7 @@ async def test_after_a_pause_they_leave_one_by_one() -> None:
 
 async def test_what_is_larger_than_the_limit_leaves_alone() -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(tpm=6000), OPENAI, clock)
+    throttle = throttle_for(LimitOptions(tpm=6000), OPENAI, clock)
     log = await play(throttle, clock, [Arrival(0, 100, None, 1), Arrival(0, 7000, None, 1), Arrival(0, 100, None, 1)])
     first, large, after = (time for time, _ in log.admitted)
     assert (first, large) == pytest.approx((0, 60.25))
@@ -424,10 +427,10 @@ def test_a_window_waits_no_longer_than_it_must(steps: list[tuple[float, int]], s
 
 async def test_a_raised_limit_wakes_who_waits() -> None:
     clock = FakeClock()
-    throttle = Throttle(LimitOptions(rpm=1, concurrency=4), OPENAI, clock)
+    throttle = throttle_for(LimitOptions(rpm=1, concurrency=4), OPENAI, clock)
 
     async def leave() -> float:
-        async with throttle.reserve(10):
+        async with throttle.reserve(request(10)):
             return clock.elapsed
 
     first, second = asyncio.ensure_future(leave()), asyncio.ensure_future(leave())

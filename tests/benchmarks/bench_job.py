@@ -24,7 +24,7 @@ from PIL import Image
 
 from pipeline import Job, best_dimensions, run
 from pipeline.api.options import ModelOptions
-from pipeline.api.payload import build_template
+from pipeline.api.payload import Form, render_head, tail_template
 from pipeline.images import ImageOptions, prepare
 from tests.helpers.zero_latency_endpoint import zero_latency_endpoint
 
@@ -94,8 +94,8 @@ async def _bare_loop(url: str, bodies: list[bytes]) -> float:
 
 def bare_loop(paths: list[Path], base_url: str) -> float:
     """Images per second of the plainest client: bodies ready in memory, nothing read, counted or written."""
-    template = build_template(ModelOptions(name=MODEL), "gpt-4o", "max_tokens")
-    bodies = [template.render("jpeg", path.read_bytes()) for path in paths]
+    head, template = render_head(ModelOptions(), Form("gpt-4o")), tail_template(ModelOptions())
+    bodies = [head + template.render("jpeg", path.read_bytes()) for path in paths]
     with asyncio.Runner() as runner:
         return runner.run(_bare_loop(f"{base_url}/chat/completions", bodies))
 

@@ -24,7 +24,10 @@ from pipeline.api.client import Client
 from pipeline.api.endpoint import Endpoint, resolve_endpoint
 from pipeline.api.limits.rules import AdmissionCost, limit_rules
 from pipeline.api.options import LimitOptions, ModelOptions
-from pipeline.api.payload import build_template
+from pipeline.api.payload import Form, render_head, tail_template
+from pipeline.api.pool.members import MemberOptions
+from pipeline.api.pool.opening import build_member
+from pipeline.api.pool.pool import Pool
 from pipeline.api.throttle import Throttle, ThrottleClosed
 from pipeline.clock import ScaledClock
 from pipeline.items import Probe, Reply, Request, Sent, SourceImage
@@ -76,18 +79,20 @@ Loop = Callable[[Scenario, Endpoint, Request, float, ScaledClock], Coroutine[Non
 
 
 async def ours(scenario: Scenario, endpoint: Endpoint, image: Request, seconds: float, clock: ScaledClock) -> Outcome:
-    rules = limit_rules(scenario.provider, scenario.limits)
-    throttle = Throttle(scenario.limits, rules, clock)
-    cost = AdmissionCost(rules.counting, MAX_TOKENS, len(ModelOptions().prompt))
+    options = MemberOptions(
+        "", ModelOptions(name=f"{scenario.provider}:gpt-4o", max_tokens=MAX_TOKENS), scenario.limits
+    )
     outcome = Outcome()
     begun = clock.monotonic()
     async with Client(endpoint, 120) as client:
-        asker = Asker(client, throttle, scenario.limits, cost, clock, random.Random(), lambda attempt: None)
+        throttle = Throttle(Pool([build_member(options, endpoint, client, clock)]), clock)
+        asker = Asker(throttle, scenario.limits, clock, random.Random(), lambda attempt: None)
 
         async def ask(worker: int) -> None:
             for number in range(1_000_000):
                 key = f"{worker}-{number}"
-                answer = await asker.ask(replace(image, image=SourceImage(key, f"file:///{key}", "1")))
+                question = replace(image, image=SourceImage(key, f"file:///{key}", "1"))
+                answer = await asker.ask(question, nothing_smaller)
                 if isinstance(answer.outcome, Reply):
                     outcome.sent_at.append(clock.monotonic() - begun - answer.latency_ms / 1000)
 
@@ -97,6 +102,10 @@ async def ours(scenario: Scenario, endpoint: Endpoint, image: Request, seconds: 
             await clock.sleep(seconds)
             throttle.close()
     return outcome
+
+
+async def nothing_smaller(request: Request) -> Request | None:
+    return None
 
 
 async def _until_closed(asking: Awaitable[None]) -> None:
@@ -110,6 +119,7 @@ async def plain(scenario: Scenario, endpoint: Endpoint, image: Request, seconds:
     begun = clock.monotonic()
     semaphore = asyncio.Semaphore(PLAIN_CONCURRENCY)
     headers = {**endpoint.headers, "Content-Type": "application/json"}
+    head = render_head(ModelOptions(max_tokens=MAX_TOKENS), Form(endpoint.body_model))
     async with aiohttp.ClientSession(headers=headers) as session:
 
         async def ask() -> None:
@@ -117,7 +127,7 @@ async def plain(scenario: Scenario, endpoint: Endpoint, image: Request, seconds:
                 async with semaphore:
                     for attempt in range(100):
                         sent = clock.monotonic() - begun
-                        async with session.post(endpoint.url, data=image.body) as response:
+                        async with session.post(endpoint.url, data=head + image.body) as response:
                             await response.read()
                         if response.status == 200:
                             outcome.sent_at.append(sent)
@@ -132,9 +142,9 @@ async def plain(scenario: Scenario, endpoint: Endpoint, image: Request, seconds:
     return outcome
 
 
-def make_request(body_model: str | None) -> Request:
+def make_request() -> Request:
     data = encoded(photo(WIDTH, HEIGHT))
-    template = build_template(ModelOptions(max_tokens=MAX_TOKENS), body_model, "max_tokens")
+    template = tail_template(ModelOptions())
     model = find_model("openai:gpt-4o")
     image_tokens = model.image_tokens(WIDTH, HEIGHT)
     return Request(
@@ -165,7 +175,7 @@ def allowed_per_second(scenario: Scenario) -> float:
     if not scenario.tpm:
         return RPM / 60
     counting = limit_rules(scenario.provider, LimitOptions()).counting
-    return scenario.tpm / 60 / AdmissionCost(counting, MAX_TOKENS, 0).of(make_request(None))
+    return scenario.tpm / 60 / AdmissionCost(counting, MAX_TOKENS, 0).of(make_request())
 
 
 def measure(scenario: Scenario, loop: Loop, seconds: float, scale: float = 1.0) -> Measured:
@@ -175,7 +185,7 @@ def measure(scenario: Scenario, loop: Loop, seconds: float, scale: float = 1.0) 
         base = server.endpoint if scenario.provider == "azure" else server.base_url
         environ = {"AZURE_OPENAI_API_KEY": "emulator-key", "OPENAI_API_KEY": "emulator-key"}
         endpoint = resolve_endpoint(ModelOptions(name=f"{scenario.provider}:gpt-4o", base_url=base), environ)
-        image = make_request(endpoint.body_model)
+        image = make_request()
         # The emulator's first answer takes it 0.3 s, for its vocabulary: a jitter that no provider has.
         asyncio.run(warm_up(endpoint, image))
         urllib.request.urlopen(urllib.request.Request(f"{server.endpoint}/reset", method="POST")).close()
@@ -192,7 +202,7 @@ def measure(scenario: Scenario, loop: Loop, seconds: float, scale: float = 1.0) 
 
 async def warm_up(endpoint: Endpoint, image: Request) -> None:
     async with Client(endpoint, 120) as client:
-        await client.post(image.body)
+        await client.post(render_head(ModelOptions(), Form(endpoint.body_model)), image.body)
 
 
 def main() -> None:

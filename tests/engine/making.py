@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from pipeline.api.asker import Remake
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.preparing.preparer import Listed
@@ -23,6 +24,7 @@ from pipeline.items import (
     Record,
     Reply,
     Request,
+    Respondent,
     Sent,
     SourceImage,
     Usage,
@@ -42,8 +44,11 @@ class Dollar:
         return None if usage.total_tokens is None else Decimal(usage.total_tokens)
 
 
-def context(price: Dollar | None = None) -> RowContext:
-    return RowContext("run-1", "hash-1", "openai", "gpt-4o", None, "high", lambda day: price)
+ASKED = Respondent("openai", "gpt-4o")
+
+
+def context() -> RowContext:
+    return RowContext("run-1", "hash-1", ASKED, "high")
 
 
 def image(key: str = "a.jpg", size: int | None = 10) -> SourceImage:
@@ -64,8 +69,16 @@ def request(key: str = "a.jpg", body: bytes = b"body", content: str = "") -> Req
     )
 
 
-def answer(outcome: Reply | Failure, attempts: int = 1) -> Answer:
-    return Answer(outcome, attempts, latency_ms=900, queue_ms=7, started_at=NOON, finished_at=NOON)
+def answer(outcome: Reply | Failure, attempts: int = 1, price: Dollar | None = None) -> Answer:
+    cost = price.cost(outcome.usage) if price else None
+    return Answer(
+        outcome, ASKED, attempts, latency_ms=900, queue_ms=7, started_at=NOON, finished_at=NOON, usage=outcome.usage,
+        cost_usd=cost, price_date=price.price_date if price and cost is not None else None,
+    )  # fmt: skip
+
+
+async def nothing_smaller(request: Request) -> Request | None:
+    return None
 
 
 def reply(caption: str = "A cat.", **changes: Any) -> Reply:
@@ -110,8 +123,7 @@ class MemorySource:
 class ScriptedProvider:
     """Answers as `answer_to` says, and remembers what was asked."""
 
-    name = "openai"
-    deployment = None
+    respondent = ASKED
 
     def __init__(self, answer_to: Callable[[Request], Awaitable[Answer]], concurrency: int = 1) -> None:
         self.concurrency = concurrency
@@ -121,7 +133,7 @@ class ScriptedProvider:
     def encode(self, prepared: Prepared, prompt: str | None) -> bytes:
         return prepared.data
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request, remake: Remake) -> Answer:
         self.asked.append(request.image.key)
         return await self._answer_to(request)
 

@@ -2,14 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import pytest
 
 from pipeline.api.attempt import Attempt, OnAttempt
-from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.api.options import EndpointOptions, LimitOptions, ModelOptions
+from pipeline.api.pool.member import Tariff
+from pipeline.api.pool.members import members_of
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import SystemClock
 from pipeline.emulator.app import Running
@@ -17,12 +20,14 @@ from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.engine.providers import BuiltinProvider, Provider, open_provider
 from pipeline.errors import ImageError, UserError
-from pipeline.items import Failure, Prepared, Probe, Reply, Usage
-from pipeline.models import find_model
-from tests.engine.making import request
+from pipeline.items import Failure, Prepared, Probe, Reply, Respondent, Usage
+from pipeline.models import Price, find_model
+from pipeline.models.prices import Rates
+from tests.engine.making import nothing_smaller, request
 from tests.helpers.pictures import encoded, photo
 from tests.helpers.servers import emulate
 
+FREE = Tariff(SystemClock(), lambda day: Price(Rates(Decimal(0), Decimal(0), Decimal(0)), (), day, "nobody"))
 PICTURE = encoded(photo(64, 48))
 PREPARED = Prepared(Probe("jpeg", 64, 48), "blake3:00", len(PICTURE), "jpeg", 64, 48, PICTURE)
 
@@ -40,7 +45,7 @@ class SteppedClock(SystemClock):
 
 
 def builtin(describe: Callable[[bytes], Reply], workers: ThreadPoolExecutor) -> BuiltinProvider:
-    return BuiltinProvider(describe, workers, 2, SystemClock())
+    return BuiltinProvider(describe, workers, 2, SystemClock(), FREE)
 
 
 @asynccontextmanager
@@ -49,11 +54,11 @@ async def opened(
     limits: LimitOptions | None = None,
     environ: dict[str, str] | None = None,
     on_attempt: OnAttempt = lambda attempt: None,
+    endpoints: Sequence[EndpointOptions] = (),
 ) -> AsyncIterator[Provider]:
     with ThreadPoolExecutor(1) as workers:
         opening = open_provider(
-            options,
-            limits or LimitOptions(),
+            members_of(options, limits or LimitOptions(), endpoints),
             find_model(options.name),
             workers,
             1,
@@ -73,7 +78,7 @@ async def test_the_describer_never_holds_up_the_loop() -> None:
         return Reply(f"{threading.current_thread().name}: {in_time}", Usage())
 
     with ThreadPoolExecutor(1, "image") as workers:
-        asking = asyncio.ensure_future(builtin(describe, workers).ask(request()))
+        asking = asyncio.ensure_future(builtin(describe, workers).ask(request(), nothing_smaller))
         for _ in range(3):
             await asyncio.sleep(0)
         ticked.set()
@@ -91,8 +96,8 @@ async def test_waiting_for_a_thread_is_queueing_and_not_latency() -> None:
         return Reply("A picture.", Usage())
 
     with ThreadPoolExecutor(1) as workers:
-        provider = BuiltinProvider(describe, workers, 2, clock)
-        asking = [asyncio.ensure_future(provider.ask(request(key))) for key in "ab"]
+        provider = BuiltinProvider(describe, workers, 2, clock, FREE)
+        asking = [asyncio.ensure_future(provider.ask(request(key), nothing_smaller)) for key in "ab"]
         await asyncio.sleep(0)
         both_wait.set()
         first, second = await asyncio.gather(*asking)
@@ -113,7 +118,7 @@ async def test_trouble_of_the_describer_is_the_images_own(trouble: Exception, re
         raise trouble
 
     with ThreadPoolExecutor(1) as workers:
-        answer = await builtin(describe, workers).ask(request())
+        answer = await builtin(describe, workers).ask(request(), nothing_smaller)
     assert isinstance(answer.outcome, Failure)
     assert answer.outcome.reason == reason
 
@@ -121,9 +126,9 @@ async def test_trouble_of_the_describer_is_the_images_own(trouble: Exception, re
 async def test_the_bundled_describer_is_loaded_and_free() -> None:
     pytest.importorskip("onnxruntime")
     async with opened(ModelOptions()) as provider:
-        assert (provider.name, provider.deployment, provider.concurrency) == ("builtin", None, 1)
+        assert (provider.respondent, provider.concurrency) == (Respondent("builtin", "describe"), 1)
         assert provider.encode(PREPARED, None) is PICTURE
-        answer = await provider.ask(request(body=PICTURE))
+        answer = await provider.ask(request(body=PICTURE), nothing_smaller)
     assert isinstance(answer.outcome, Reply)
     assert answer.outcome.caption
 
@@ -131,8 +136,8 @@ async def test_the_bundled_describer_is_loaded_and_free() -> None:
 async def test_an_endpoint_is_asked_over_http(emulator: Running) -> None:
     options = ModelOptions(name="openai:gpt-4o", base_url=emulator.base_url)
     async with opened(options, LimitOptions(concurrency=7)) as provider:
-        assert (provider.name, provider.deployment, provider.concurrency) == ("openai", None, 7)
-        answer = await provider.ask(request(body=provider.encode(PREPARED, None)))
+        assert (provider.respondent, provider.concurrency) == (Respondent("openai", "gpt-4o"), 7)
+        answer = await provider.ask(request(body=provider.encode(PREPARED, None)), nothing_smaller)
     assert isinstance(answer.outcome, Reply)
     assert "64x48 jpeg" in answer.outcome.caption
 
@@ -140,7 +145,7 @@ async def test_an_endpoint_is_asked_over_http(emulator: Running) -> None:
 async def test_an_azure_row_names_its_deployment() -> None:
     environ = {"AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:1", "AZURE_OPENAI_API_KEY": "0123456789abcdef"}
     async with opened(ModelOptions(name="azure:gpt-4o"), environ=environ) as provider:
-        assert (provider.name, provider.deployment) == ("azure", "gpt-4o")
+        assert provider.respondent == Respondent("azure", "gpt-4o", "gpt-4o")
 
 
 async def test_each_attempt_is_told() -> None:
@@ -151,7 +156,7 @@ async def test_each_attempt_is_told() -> None:
     async with emulate(faults) as shaky:
         options = ModelOptions(name="openai:gpt-4o", base_url=shaky.base_url)
         async with opened(options, on_attempt=told.append) as provider:
-            answer = await provider.ask(request(body=provider.encode(PREPARED, None)))
+            answer = await provider.ask(request(body=provider.encode(PREPARED, None)), nothing_smaller)
     failures = [attempt.outcome.reason for attempt in told if isinstance(attempt.outcome, Failure)]
     assert failures == ["server_error", "rate_limited"]
     assert [attempt.retried for attempt in told] == [True, True, False]
@@ -165,7 +170,7 @@ async def test_after_a_stop_nothing_leaves(emulator: Running) -> None:
     async with opened(ModelOptions(name="openai:gpt-4o", base_url=emulator.base_url)) as provider:
         provider.stop()
         with pytest.raises(ThrottleClosed):
-            await provider.ask(request(body=provider.encode(PREPARED, None)))
+            await provider.ask(request(body=provider.encode(PREPARED, None)), nothing_smaller)
     assert emulator.stats.requests == 0
 
 

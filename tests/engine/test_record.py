@@ -43,7 +43,7 @@ def test_a_refusal_stands_in_message() -> None:
 
 
 def test_an_answer_that_was_withheld_is_billed_all_the_same() -> None:
-    record = to_record(Asked(request(), answer(FILTERED)), context(Dollar()))
+    record = to_record(Asked(request(), answer(FILTERED, price=Dollar())), context())
     assert (record.cost_usd, record.price_date) == (Decimal(300), NOON.date())
     assert (record.prompt_tokens, record.completion_tokens, record.finish_reason) == (270, 30, "content_filter")
 
@@ -52,7 +52,7 @@ def test_an_answer_that_was_withheld_is_billed_all_the_same() -> None:
     ("price", "usage"), [(None, BILLED), (Dollar(), Usage(prompt_tokens=270))], ids=["no price", "no usage"]
 )
 def test_an_unknown_cost_is_null_and_has_no_date(price: Dollar | None, usage: Usage) -> None:
-    record = to_record(Asked(request(), answer(reply(usage=usage))), context(price))
+    record = to_record(Asked(request(), answer(reply(usage=usage), price=price)), context())
     assert (record.cost_usd, record.price_date) == (None, None)
     assert record.prompt_tokens == 270
 
@@ -65,7 +65,7 @@ def test_an_asked_row_holds_what_was_sent_predicted_and_answered() -> None:
         grounding=(Grounding("cat", 2, 3, ((0.0, 0.0), (1.0, 1.0))),),
     )
     asked = request("b/c.jpg")
-    row = asdict(to_record(Asked(asked, answer(found, attempts=3)), context(Dollar())))
+    row = asdict(to_record(Asked(asked, answer(found, attempts=3, price=Dollar())), context()))
     assert {name: value for name, value in row.items() if value is not None} == {
         "key": "b/c.jpg", "uri": "file:///b/c.jpg", "source_version": "v1", "content_hash": asked.content_hash,
         "width": 640, "height": 480, "format": "jpeg", "bytes": 2000,
@@ -84,7 +84,7 @@ def test_an_asked_row_holds_what_was_sent_predicted_and_answered() -> None:
 
 def test_an_unprepared_row_keeps_what_is_known() -> None:
     failure = Failure("truncated_file", "Cut off.")
-    record = to_record(Unprepared(image(), failure, Probe("png", 3, 2), "blake3:11", 99), context(Dollar()))
+    record = to_record(Unprepared(image(), failure, Probe("png", 3, 2), "blake3:11", 99), context())
     assert (record.status, record.reason, record.message) == ("failed", "truncated_file", "Cut off.")
     assert (record.format, record.width, record.height, record.content_hash) == ("png", 3, 2, "blake3:11")
     assert (record.bytes, record.attempts, record.cost_usd, record.caption) == (99, 0, None, None)

@@ -33,7 +33,17 @@ from pipeline.engine.stages import (
 )
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Answer, Failure, Request, SourceImage
-from tests.engine.making import MemoryStore, ScriptedProvider, answer, context, image, line, reply, request
+from tests.engine.making import (
+    MemoryStore,
+    ScriptedProvider,
+    answer,
+    context,
+    image,
+    line,
+    nothing_smaller,
+    reply,
+    request,
+)
 from tests.helpers.clock import FakeClock
 
 MB = 1024 * 1024
@@ -113,7 +123,7 @@ async def running(
                 group.create_task(prepare_images(of, partial(on, pool, prepare)))
             reuse = Reuse(store, disk, context(), FakeClock())
             for _ in range(provider.concurrency):
-                group.create_task(ask_images(of, provider, reuse))
+                group.create_task(ask_images(of, provider, nothing_smaller, reuse))
             group.create_task(record_images(of, store, context(), disk, ImpatientClock()))
             yield
 
@@ -361,7 +371,8 @@ async def test_an_answer_that_waits_for_the_recorder_survives_a_cancel() -> None
         for name in "abc":
             await of.in_flight.take(4)
             await of.ready.put(request(name))
-        asking = [asyncio.ensure_future(ask_images(of, ScriptedProvider(caption), reuse)) for _ in range(3)]
+        provider = ScriptedProvider(caption)
+        asking = [asyncio.ensure_future(ask_images(of, provider, nothing_smaller, reuse)) for _ in range(3)]
         await until(lambda: of.in_flight.used == 0)
         assert len(of.done) == 1, "the others wait for room"
         for task in asking:

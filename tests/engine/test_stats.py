@@ -17,15 +17,15 @@ def rows() -> list[Record]:
     """One of each kind."""
     filtered = Failure("filtered:hate", "Withheld.", "filtered", usage=Usage(270, 30, 300))
     outcomes = [
-        Asked(request("1"), answer(reply())),
-        Asked(request("2"), answer(reply(finish_reason="length"))),
-        Asked(request("3"), answer(reply("", refusal="No."))),
-        Asked(request("4"), answer(filtered)),
+        Asked(request("1"), answer(reply(), price=Dollar())),
+        Asked(request("2"), answer(reply(finish_reason="length"), price=Dollar())),
+        Asked(request("3"), answer(reply("", refusal="No."), price=Dollar())),
+        Asked(request("4"), answer(filtered, price=Dollar())),
         Asked(request("5"), answer(Failure("server_error", "It broke."), attempts=6)),
         Unprepared(image("6"), Failure("undecodable", "Broken.")),
         Unprepared(image("7"), Failure("undecodable", "Broken.")),
     ]
-    return [to_record(outcome, context(Dollar())) for outcome in outcomes]
+    return [to_record(outcome, context()) for outcome in outcomes]
 
 
 def filled() -> RunStats:

@@ -1,7 +1,7 @@
 """Every fault that the emulator knows, and what becomes of an image that meets it: once, and as long as it is asked.
 
-An outcome is `answered N` (in the Nth attempt), `filtered`, the reason of a row, or `stop: ` and words of the sentence
-that ends the run. None: it would go on for ever.
+An outcome is `answered N` (in the Nth attempt, perhaps with a smaller image), `filtered`, the reason of a row, or
+`stop: ` and words of the sentence that ends the run. None: it would go on for ever.
 """
 
 import random
@@ -9,11 +9,10 @@ import random
 import pytest
 
 from pipeline.api.asker import Asker
-from pipeline.api.client import Client
-from pipeline.api.endpoint import resolve_endpoint
-from pipeline.api.limits.rules import AdmissionCost, limit_rules
 from pipeline.api.options import LimitOptions, ModelOptions
-from pipeline.api.payload import build_template
+from pipeline.api.payload import tail_template
+from pipeline.api.pool.members import members_of
+from pipeline.api.pool.opening import open_pool
 from pipeline.api.throttle import Throttle
 from pipeline.emulator.faults import FAULTS, Step
 from pipeline.emulator.options import EmulatorOptions
@@ -48,11 +47,11 @@ TABLE: dict[str, tuple[str, str | None]] = {
     "forbidden": (NO_CREDENTIALS, NO_CREDENTIALS),
     "model_not_found": (NO_ADDRESS, NO_ADDRESS),
     "deployment_not_found": ("answered 2", NO_ADDRESS),
-    "context_length": ("rejected:context_length_exceeded", "rejected:context_length_exceeded"),
-    "string_too_long": ("rejected:string_above_max_length", "rejected:string_above_max_length"),
+    "context_length": ("answered 2, smaller", "rejected:context_length_exceeded"),
+    "string_too_long": ("answered 2, smaller", "rejected:string_above_max_length"),
     "image_url_timeout": ("answered 2", "server_error"),
     "request_timeout": ("answered 2", "timeout"),
-    "too_large": ("rejected:too_large", "rejected:too_large"),
+    "too_large": ("answered 2, smaller", "rejected:too_large"),
     "server_error": ("answered 2", "server_error"),
     "bad_gateway": ("answered 2", "server_error"),
     "overloaded": ("answered 2", "server_error"),
@@ -90,31 +89,32 @@ async def test_a_fault_that_lasts(provider: str, fault: str, expected: str) -> N
 
 async def outcome_of(provider: str, step: Step) -> str:
     clock, limits = FakeClock(), LimitOptions(max_attempts=3)
-    rules = limit_rules(provider, limits)
     async with emulate(EmulatorOptions(provider="both", scenario=(step,)), clock) as running:
         base = running.endpoint if provider == "azure" else running.base_url
-        endpoint = resolve_endpoint(ModelOptions(name=f"{provider}:gpt-4o", base_url=base), ENVIRON)
-        throttle = Throttle(limits, rules, clock)
-        async with Client(endpoint, limits.timeout_seconds) as client:
-            cost = AdmissionCost(rules.counting, 300, 50)
-            asker = Asker(client, throttle, limits, cost, clock, random.Random(1), lambda attempt: None)
+        members = members_of(ModelOptions(name=f"{provider}:gpt-4o", base_url=base), limits, ())
+        async with open_pool(members, ENVIRON, clock) as pool:
+            asker = Asker(Throttle(pool, clock), limits, clock, random.Random(1), lambda attempt: None)
             with clock.autojump(IDLE_SECONDS):
                 try:
-                    answer = await asker.ask(request(endpoint.body_model))
+                    answer = await asker.ask(request(64, 48), smaller)
                 except RunError as error:
                     found = [words for words in (NO_ADDRESS, NO_CREDENTIALS, NO_QUOTA) if words[6:] in str(error)]
                     return found[0] if found else str(error)
-    assert throttle.limiter.in_flight == 0
+    assert pool.in_flight == 0
     outcome = answer.outcome
     if isinstance(outcome, Reply):
-        return f"answered {answer.attempts}"
+        return f"answered {answer.attempts}{', smaller' if answer.remade else ''}"
     return "filtered" if outcome.status == "filtered" else outcome.reason
 
 
-def request(body_model: str | None) -> Request:
-    data = encoded(photo())
-    body = build_template(ModelOptions(), body_model, "max_tokens").render("jpeg", data)
-    sent = Sent("jpeg", 64, 48, len(data))
+async def smaller(asked: Request) -> Request:
+    return request(45, 34)
+
+
+def request(width: int, height: int) -> Request:
+    data = encoded(photo(width, height))
+    body = tail_template(ModelOptions()).render("jpeg", data)
+    sent = Sent("jpeg", width, height, len(data))
     return Request(
         SourceImage("a.jpg", "file:///a.jpg", "1"), Probe("jpeg", 64, 48), "blake3:00", len(data), sent, body, 255, 270
     )

@@ -23,6 +23,8 @@ class Fetched:
 
     image: SourceImage
     data: bytes = field(repr=False)
+    dimensions: tuple[int, int] | None = None
+    """To make of it, in place of the best ones for the model."""
 
 
 Listed = SourceImage | Fetched
@@ -58,12 +60,13 @@ class Preparer:
 
     def _prepare(self, listed: Listed) -> Request | Unprepared:
         image, data = (listed.image, listed.data) if isinstance(listed, Fetched) else (listed, None)
+        fit = _exactly(listed.dimensions) if isinstance(listed, Fetched) and listed.dimensions else self._fit
         if image.failure:
             return Unprepared(image, image.failure)
         try:
             if data is None:
                 data = self._source.read(image)
-            return self._request(image, prepare(data, self._fit, self._options))
+            return self._request(image, prepare(data, fit, self._options))
         except RunError:  # the source itself is gone, or refuses us
             raise
         except Exception as error:
@@ -81,6 +84,10 @@ class Preparer:
             predicted_image_tokens=image_tokens,
             predicted_prompt_tokens=None if image_tokens is None or text_tokens is None else text_tokens + image_tokens,
         )
+
+
+def _exactly(dimensions: tuple[int, int]) -> Fit:
+    return lambda *_: dimensions
 
 
 def failure_of(error: Exception, key: str) -> Failure:

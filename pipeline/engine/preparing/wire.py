@@ -44,12 +44,12 @@ def pack_images(images: Sequence[Listed]) -> tuple[list[Packed], list[bytes]]:
     """Plain tuples, and the blobs of those that were read already."""
     packed, blobs = [], []
     for item in images:
-        image, length = item, None
+        image, length, dimensions = item, None, None
         if isinstance(item, Fetched):
-            image, length = item.image, len(item.data)
+            image, length, dimensions = item.image, len(item.data), item.dimensions
             blobs.append(item.data)
         assert isinstance(image, SourceImage)
-        packed.append((length, *_image_fields(image)))
+        packed.append((length, dimensions, *_image_fields(image)))
     return packed, blobs
 
 
@@ -57,12 +57,12 @@ def unpack_images(packed: Sequence[Packed], blobs: bytes | memoryview) -> list[L
     """The same images again; `blobs` holds what was read, one after the other."""
     images: list[Listed] = []
     at = 0
-    for length, *own in packed:
+    for length, dimensions, *own in packed:
         image = SourceImage(*own)
         if length is None:
             images.append(image)
         else:
-            images.append(Fetched(image, bytes(blobs[at : at + length])))
+            images.append(Fetched(image, bytes(blobs[at : at + length]), dimensions))
             at += length
     return images
 

@@ -14,6 +14,7 @@ from pipeline.api.reading.headers import RateHeaders, Standing
 from pipeline.api.throttle import Throttle
 from pipeline.emulator.limits import Limits
 from tests.helpers.clock import FakeClock
+from tests.helpers.pool import limiter_of, request, throttle_for
 
 USERS = 256
 LATENCY_SECONDS = 1.5
@@ -57,11 +58,12 @@ async def play(
 ) -> Throttle:
     """`USERS` who always want something, for so many minutes."""
     clock, rng = FakeClock(), random.Random(1)
-    throttle = Throttle(limits, limit_rules(server.provider, limits), clock)
+    throttle = throttle_for(limits, limit_rules(server.provider, limits), clock)
 
     async def user() -> None:
         while clock.elapsed < 60 * minutes:
-            async with throttle.reserve(tokens) as admission:
+            async with throttle.reserve(request(tokens)) as permit:
+                admission = permit.admission
                 await clock.sleep(rng.uniform(0, server.jitter_seconds))
                 now = clock.monotonic()
                 denied = server.limits.admit(now, tokens)
@@ -69,7 +71,7 @@ async def play(
                 if denied:
                     server.refused += 1
                     admission.verdict = "rate_limited"
-                    throttle.pause(denied.wait_seconds)
+                    limiter_of(throttle).pause(denied.wait_seconds, now)
                     continue
                 server.answered_at.append(clock.elapsed)
                 await clock.sleep(LATENCY_SECONDS * rng.lognormvariate(0, 0.35))
@@ -131,7 +133,7 @@ async def test_an_unknown_quota_is_learned_from_headers(server: Server) -> None:
     throttle = await play(server, LimitOptions(), tokens, minutes=4)
     assert used_after_first_minute(server, tokens, 4) >= 0.98
     assert server.refused == 0
-    assert throttle.limiter.concurrency.limit < USERS
+    assert limiter_of(throttle).concurrency.limit < USERS
 
 
 @pytest.mark.parametrize("limits", [LimitOptions(rpm=600), LimitOptions(), LimitOptions(rpm=1200)])

@@ -16,7 +16,17 @@ from pipeline.engine.record import Asked, Reused, to_record
 from pipeline.engine.stages import Line, ask_images, take_records
 from pipeline.errors import RunError
 from pipeline.items import OWN_PROMPT, Answer, Failure, Record, Request
-from tests.engine.making import Dollar, MemoryStore, ScriptedProvider, answer, context, line, reply, request
+from tests.engine.making import (
+    Dollar,
+    MemoryStore,
+    ScriptedProvider,
+    answer,
+    context,
+    line,
+    nothing_smaller,
+    reply,
+    request,
+)
 from tests.helpers.clock import FakeClock
 
 
@@ -26,22 +36,22 @@ async def ask_all(
     """Let the provider's tasks ask these, and nobody record meanwhile."""
     of = line(capacity=len(requests) + 1, askers=provider.concurrency, max_bytes=10**6)
     with ThreadPoolExecutor(1) as disk:
-        reuse = Reuse(store, disk, context(Dollar()), FakeClock())
+        reuse = Reuse(store, disk, context(), FakeClock())
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
             with of.ready.sending():
                 for each in requests:
                     await of.in_flight.take(len(each.body))
                     await of.ready.put(each)
                 for _ in range(provider.concurrency):
-                    group.create_task(ask_images(of, provider, reuse))
+                    group.create_task(ask_images(of, provider, nothing_smaller, reuse))
                 while of.in_flight.used:
                     await asyncio.sleep(0)
-    return of, take_records(of, context(Dollar()), 1000)
+    return of, take_records(of, context(), 1000)
 
 
 async def caption(each: Request) -> Answer:
     await asyncio.sleep(0)
-    return answer(reply(f"Caption of {each.content_hash}"))
+    return answer(reply(f"Caption of {each.content_hash}"), price=Dollar())
 
 
 @settings(max_examples=50, deadline=None)
@@ -115,7 +125,7 @@ async def test_trouble_of_the_run_settles_nobody() -> None:
 
 
 async def test_a_row_of_the_output_is_found_and_costs_nothing() -> None:
-    before = to_record(Asked(request("old.jpg", content="same"), answer(reply("Paid for."))), context(Dollar()))
+    before = to_record(Asked(request("old.jpg", content="same"), answer(reply("Paid for."), price=Dollar())), context())
     store, provider = MemoryStore(rows=[replace(before, run_id="run-0")]), ScriptedProvider(caption)
     of, rows = await ask_all([request("new.jpg", content="same"), request("other.jpg")], provider, store)
     assert provider.asked == ["other.jpg"]
@@ -129,7 +139,7 @@ async def test_a_row_of_the_output_is_found_and_costs_nothing() -> None:
 
 
 async def test_an_image_whose_version_alone_changed_keeps_its_row_with_its_cost() -> None:
-    before = to_record(Asked(request("a.jpg"), answer(reply("Paid for."))), context(Dollar()))
+    before = to_record(Asked(request("a.jpg"), answer(reply("Paid for."), price=Dollar())), context())
     touched = replace(request("a.jpg"), image=replace(request("a.jpg").image, version="v2"))
     of, [row] = await ask_all([touched], ScriptedProvider(caption), MemoryStore(rows=[before]))
     assert row == replace(before, source_version="v2")

@@ -1,0 +1,116 @@
+"""One endpoint of a pool while a run goes on: its limits, its health, its manner of being asked. Told the time."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from pipeline.api.client import Client
+from pipeline.api.limits.limiter import Admission, Limiter
+from pipeline.api.limits.rules import AdmissionCost
+from pipeline.api.payload import Form, Parameter, render_head, without_detail
+from pipeline.api.pool.health import Health
+from pipeline.api.pool.members import MemberOptions
+from pipeline.clock import Clock, utc
+from pipeline.items import Request, Respondent
+from pipeline.models import Price
+
+log = logging.getLogger(__name__)
+
+
+class Tariff:
+    """The price of the day."""
+
+    def __init__(self, clock: Clock, price_on: Callable[[date], Price | None]) -> None:
+        self._clock = clock
+        self._price_on = price_on
+        self._day: date | None = None
+        self._price: Price | None = None
+
+    def today(self) -> Price | None:
+        """None: unknown."""
+        day = utc(self._clock.time()).date()
+        if day != self._day:
+            self._day, self._price = day, self._price_on(day)
+        return self._price
+
+
+@dataclass(slots=True, eq=False)
+class Permit:
+    """A request that may leave, and where to."""
+
+    member: "Member"
+    admission: Admission
+    price: Price | None
+    probe: bool
+
+
+class Member:
+    """What the pool knows of one endpoint."""
+
+    def __init__(
+        self,
+        options: MemberOptions,
+        respondent: Respondent,
+        form: Form,
+        client: Client,
+        limiter: Limiter,
+        cost: AdmissionCost,
+        tariff: Tariff,
+    ) -> None:
+        self.options = options
+        self.respondent = respondent
+        self.client = client
+        self.limiter = limiter
+        self.tariff = tariff
+        self.health = Health()
+        self.form = form
+        self._cost = cost
+        self._head = render_head(options.model, form)
+
+    def __repr__(self) -> str:
+        state = "hopeless" if self.health.hopeless else "resting" if self.health.resting else "well"
+        return f"Member({self.name}: {state}, in_flight={self.limiter.in_flight})"
+
+    @property
+    def name(self) -> str:
+        return self.options.name or "The endpoint"
+
+    @property
+    def load(self) -> float:
+        """The share of its places that is taken."""
+        return self.limiter.in_flight / self.limiter.concurrency.limit
+
+    def wait_seconds(self, request: Request, now: float) -> float | None:
+        """Seconds until it may be asked this; 0 means now, None means when another request to it has ended."""
+        rest = self.health.wait_seconds(now)
+        wait = None if rest is None else self.limiter.wait_seconds(self._cost.of(request), now)
+        return None if rest is None or wait is None else max(rest, wait)
+
+    def admit(self, request: Request, now: float) -> Permit:
+        """The request leaves."""
+        probe = self.health.asked()
+        return Permit(self, self.limiter.admit(self._cost.of(request), now), self.tariff.today(), probe)
+
+    def body(self, request: Request) -> tuple[bytes, bytes]:
+        """The parts of the body, in the form that this endpoint takes."""
+        return self._head, without_detail(request.body) if "detail" in self.form.corrected else request.body
+
+    def correct(self, parameter: Parameter, asked_in: Form) -> bool:
+        """Remember that it refused `parameter`, asked in this form; False: it was corrected before, in vain.
+
+        One image pays for finding out, not each: those that were on their way are asked again in the new form.
+        """
+        if self.form != asked_in:
+            return True
+        corrected = self.form.correct(parameter)
+        if corrected is None:
+            return False
+        log.info("%s does not take %s as it was sent; asking differently.", self.name, parameter)
+        self.form, self._head = corrected, render_head(self.options.model, corrected)
+        return True
+
+    def worked(self, permit: Permit) -> None:
+        """It answered, and be it that it does not want the image."""
+        if self.health.worked(permit.admission.at):
+            log.warning("%s is back.", self.name)

@@ -1,0 +1,78 @@
+"""Several endpoints as one: which of them takes the next request, and when. A state machine: no method waits."""
+
+import logging
+from collections.abc import Sequence
+
+from pipeline.api.pool.member import Member, Permit
+from pipeline.items import Request
+
+log = logging.getLogger(__name__)
+
+
+class Pool:
+    """The endpoints of a run. An endpoint that is alone is a pool of one."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = tuple(members)
+
+    def __repr__(self) -> str:
+        return f"Pool({', '.join(map(repr, self.members))})"
+
+    @property
+    def in_flight(self) -> int:
+        return sum(member.limiter.in_flight for member in self.members)
+
+    def choose(self, request: Request, avoid: Member | None, now: float) -> Member | float | None:
+        """Who takes the request now; or in how many seconds somebody may; None: when another request has ended.
+
+        Of those that can take it at once: not the one that has just failed with it, then by priority, then the one with
+        the largest share of its places free.
+        """
+        best: tuple[bool, int, float] | None = None
+        chosen: Member | None = None
+        soonest: float | None = None
+        for member in self.members:
+            wait = member.wait_seconds(request, now)
+            if wait is None:
+                continue
+            if wait > 0:
+                soonest = wait if soonest is None else min(soonest, wait)
+                continue
+            rank = (member is avoid, member.options.priority, member.load)
+            if best is None or rank < best:
+                best, chosen = rank, member
+        return chosen or soonest
+
+    def settle(self, permit: Permit, now: float) -> None:
+        """A request ended."""
+        self._end(permit)
+        permit.member.limiter.settle(permit.admission, now)
+
+    def withdraw(self, permit: Permit) -> None:
+        """A request that had its permit was never sent."""
+        self._end(permit)
+        permit.member.limiter.withdraw(permit.admission)
+
+    def rest(self, member: Member, seconds: float, why: str, hopeless: str | None, now: float) -> None:
+        """Leave an endpoint alone for so long, then ask it for one answer."""
+        if member.health.rest(seconds, hopeless, now) and not self.lost():
+            log.warning("%s rests, and is tried again now and then: %s", member.name, hopeless or why)
+
+    def others_well(self, member: Member) -> bool:
+        """Whether somebody else answers."""
+        return any(not other.health.resting for other in self.members if other is not member)
+
+    def lost(self) -> str | None:
+        """When no endpoint is left that could answer: why, in one sentence."""
+        reasons = [member.health.hopeless for member in self.members]
+        if not all(reasons):
+            return None
+        if len(self.members) == 1:
+            return reasons[0]
+        told = "; ".join(f"{member.name}: {member.health.hopeless}" for member in self.members)
+        return f"None of the {len(self.members)} endpoints is left. {told}"
+
+    @staticmethod
+    def _end(permit: Permit) -> None:
+        if permit.probe:
+            permit.member.health.probed()
