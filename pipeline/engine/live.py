@@ -177,7 +177,7 @@ def build_preparer(plan: Plan, model: Model, provider: Provider) -> Preparer:
     options = plan.model
     common = prompt_tokens(model, options.system, options.prompt, (0,))
     return Preparer(
-        Reader(plan.source),  # what is not on this machine was fetched before
+        Reader(plan.source).read,  # what is not on this machine was fetched before
         image_options(plan.image, model),
         _fit(options, model),
         provider.encode,

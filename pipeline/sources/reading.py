@@ -7,8 +7,6 @@ file:///a.zip#header=0&packed=900&size=9000&method=8&crc=17
 file:///list.parquet#row_group=0&row=17&column=...      an image inside a Parquet file
 """
 
-from collections.abc import Iterator
-
 from pipeline.errors import ImageError
 from pipeline.items import SourceImage
 from pipeline.sources.archives.members import parse_fragment
@@ -29,10 +27,6 @@ class Reader:
 
     def __reduce__(self) -> tuple[type["Reader"], tuple[SourceOptions]]:
         return Reader, (self._options,)
-
-    def list(self) -> Iterator[SourceImage]:
-        """Nothing: those that list have their own."""
-        return iter(())
 
     def read(self, image: SourceImage) -> bytes:
         return self._part(image, None) if "#" in image.uri else self._files.read(image)

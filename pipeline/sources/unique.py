@@ -1,12 +1,14 @@
 """Keys that come twice, found while listing. 8 bytes a key: 80 MB for ten million."""
 
 from collections.abc import Callable, Iterator
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
 from pipeline.items import SourceImage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 RECENT = 65_536
 """Keys in a set (about 60 bytes each) before they become a sorted array."""
@@ -42,7 +44,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._recent: set[int] = set()
-        self._sorted: list[npt.NDArray[np.int64]] = []
+        self._sorted: list[NDArray[np.int64]] = []
 
     def add(self, key: str) -> bool:
         """False when it, or one with the same 64 bits, was there before."""
@@ -55,12 +57,14 @@ class Seen:
         return True
 
     def _settle(self) -> None:
+        import numpy as np  # 90 ms, which the processes that only read need not wait for
+
         arrays = [*self._sorted, np.sort(np.fromiter(self._recent, np.int64, len(self._recent)))]
         while len(arrays) > 1 and len(arrays[-2]) < 2 * len(arrays[-1]):
             arrays.append(np.sort(np.concatenate([arrays.pop(), arrays.pop()])))
         self._sorted, self._recent = arrays, set()
 
 
-def _holds(array: npt.NDArray[np.int64], value: int) -> bool:
+def _holds(array: "NDArray[np.int64]", value: int) -> bool:
     place = array.searchsorted(value)
     return bool(place < len(array) and array[place] == value)

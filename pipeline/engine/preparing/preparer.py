@@ -8,7 +8,6 @@ from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import ImageOptions, hash_bytes, prepare, probe
 from pipeline.items import Failure, Prepared, Request, Sent, SourceImage
-from pipeline.sources import Source
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ class Preparer:
 
     def __init__(
         self,
-        source: Source,
+        read: Callable[[SourceImage], bytes],
         options: ImageOptions,
         fit: Fit,
         encode: Encode,
@@ -44,7 +43,7 @@ class Preparer:
         text_tokens: Callable[[str | None], int | None],
     ) -> None:
         """`text_tokens`: of a request but for the image, by the prompt of its own that an image may have."""
-        self._source = source
+        self._read = read
         self._options = options
         self._fit = fit
         self._encode = encode
@@ -65,7 +64,7 @@ class Preparer:
             return Unprepared(image, image.failure)
         try:
             if data is None:
-                data = self._source.read(image)
+                data = self._read(image)
             return self._request(image, prepare(data, fit, self._options))
         except RunError:  # the source itself is gone, or refuses us
             raise

@@ -171,6 +171,7 @@ class _Worker(asyncio.Protocol):
                 pass_fds=shared,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                process_group=0,  # Ctrl-C is for the run
             )
         finally:
             os.close(file)

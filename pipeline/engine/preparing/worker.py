@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from pipeline.engine.preparing.preparer import Preparer
@@ -30,22 +31,20 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (max_bytes, max_bytes))
     log = _Log()
     logging.getLogger().addHandler(log)
-    with socket.socket(fileno=socket_fd) as connection, connection.makefile("rb") as stream:
-        memory = mmap.mmap(memory_fd, 0)
-        os.close(memory_fd)
-        preparer = _receive(stream)[0]
-        assert isinstance(preparer, Preparer)
-        gc.freeze()
-        connection.sendall(b"".join(message(None)))
-        _silence_decoders()
-        with memoryview(memory) as whole:
-            try:
-                _serve(stream, connection, whole, preparer, log)
-            except (EOFError, ConnectionError):
-                return  # the run is over, or was killed
+    memory = memoryview(mmap.mmap(memory_fd, 0))
+    os.close(memory_fd)
+    connection = socket.socket(fileno=socket_fd)
+    # An end of the stream, or of the connection, means that the run is over.
+    with suppress(EOFError, ConnectionError), connection, connection.makefile("rb") as stream:
+        _serve(stream, connection, memory, log)
 
 
-def _serve(stream: BinaryIO, connection: socket.socket, memory: memoryview, preparer: Preparer, log: "_Log") -> None:
+def _serve(stream: BinaryIO, connection: socket.socket, memory: memoryview, log: "_Log") -> None:
+    preparer, _ = _receive(stream)
+    assert isinstance(preparer, Preparer)
+    gc.freeze()
+    connection.sendall(b"".join(message(None)))
+    _silence_decoders()
     while True:
         content, blobs = _receive(stream)
         lane, packed = content

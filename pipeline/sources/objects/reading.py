@@ -1,6 +1,5 @@
 """Reading an object by its URI, `s3://BUCKET/NAME` and the like, whoever listed it."""
 
-import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -55,9 +54,13 @@ class ObjectReader:
         return head.to_bytes()
 
     def read(self, image: SourceImage) -> bytes:
+        import asyncio
+
         return asyncio.run(self.fetch(image))
 
     def read_head(self, image: SourceImage, count: int) -> bytes:
+        import asyncio
+
         return asyncio.run(self.fetch_head(image, count))
 
     def _bucket(self, uri: str) -> Objects:

@@ -28,7 +28,7 @@ def preparer(
     image_tokens: int | None = 85,
 ) -> Preparer:
     return Preparer(
-        MemorySource(contents),
+        MemorySource(contents).read,
         ImageOptions(),
         fit,
         encode,

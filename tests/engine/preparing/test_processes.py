@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,13 +24,10 @@ PICTURE = encoded(photo(96, 64))
 
 
 class Trouble:
-    """A source whose images do what their keys say. Stands at the top of a module, so that it can be pickled."""
+    """A reader whose images do what their keys say. Stands at the top of a module, so that it can be pickled."""
 
     def __init__(self, notes: Path) -> None:
         self._notes = notes
-
-    def list(self) -> Iterator[SourceImage]:
-        return iter(())
 
     def read(self, image: SourceImage) -> bytes:
         with (self._notes / image.key.replace("/", "_")).open("a") as note:
@@ -52,9 +49,6 @@ class Trouble:
             return PICTURE + bytes(20 * 1024 * 1024)
         return PICTURE
 
-    def read_head(self, image: SourceImage, count: int) -> bytes:
-        return self.read(image)[:count]
-
 
 def same(width: int, height: int) -> tuple[int, int]:
     return width, height
@@ -74,7 +68,7 @@ def text_tokens(own: str | None) -> int:
 
 @asynccontextmanager
 async def processes(notes: Path, count: int = 1, seconds: float = 30) -> AsyncIterator[Processes]:
-    preparer = Preparer(Trouble(notes), ImageOptions(max_sent_bytes=50_000_000), same, body, tokens, text_tokens)
+    preparer = Preparer(Trouble(notes).read, ImageOptions(max_sent_bytes=50_000_000), same, body, tokens, text_tokens)
     options = RunOptions(max_prepare_seconds=seconds, max_prepare_bytes=2 * 1024**3)
     async with open_processes(preparer, count, options) as opened:
         yield opened

@@ -25,7 +25,7 @@ IMAGES = st.builds(
     address=st.none() | TEXT,
     failure=st.none() | st.builds(Failure, TEXT, TEXT),
 )
-FETCHED = st.builds(Fetched, IMAGES, st.binary(max_size=9))
+FETCHED = st.builds(Fetched, IMAGES, st.binary(max_size=9), st.none() | st.tuples(SIZES, SIZES))
 PROBES = st.builds(Probe, TEXT, SIZES, SIZES, st.integers(1, 8), st.integers(1, 9))
 REQUESTS = st.builds(
     Request, IMAGES, PROBES, TEXT, SIZES, st.builds(Sent, TEXT, SIZES, SIZES, SIZES), st.binary(max_size=9),
