@@ -36,6 +36,7 @@ from pipeline.errors import RunError, UserError
 from pipeline.images import ImageOptions
 from pipeline.items import SourceImage
 from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
+from pipeline.objects import without_secrets
 from pipeline.sources import Reader, Source, has_remote, open_source
 from pipeline.store import REUSABLE, Store, open_store, read_status, rows_to_retry
 
@@ -68,7 +69,7 @@ class _Run:
         price = find_price(self.model, utc(self.clock.time()).date())
         input_usd = price.base.input if price else None
         seconds = self.clock.monotonic() - self.begun
-        return Summary(self.id, plan.out, plan.model.name, seconds, stats, ending, message, input_usd)
+        return Summary(self.id, without_secrets(plan.out), plan.model.name, seconds, stats, ending, message, input_usd)
 
 
 async def run_live(
@@ -240,8 +241,8 @@ def _other_requests(out: str, rows: int) -> str:
     cost = read_status(out).cost_usd
     spent = f" (what is there cost ${cost:.2f})" if cost else ""
     return (
-        f"{out} holds {rows} rows made by another request: model, prompt, detail, max tokens or image policy differ. "
-        f"--replace asks for them again{spent}; another -o keeps both."
+        f"{without_secrets(out)} holds {rows} rows made by another request: model, prompt, detail, max tokens or image "
+        f"policy differ. --replace asks for them again{spent}; another -o keeps both."
     )
 
 

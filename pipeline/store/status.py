@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
+from pipeline.objects import without_secrets
 from pipeline.store.finished import superseded
 from pipeline.store.folders import open_folder
 from pipeline.store.folders.folder import Folder, require
@@ -76,7 +77,7 @@ def read_status(out: str) -> Status:
 
     Raises UserError when OUT is not a Nightcap output or may not be read, RunError when a part is damaged.
     """
-    return _status(_folder(out), out)
+    return _status(_folder(out), without_secrets(out))
 
 
 def iter_batches(out: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

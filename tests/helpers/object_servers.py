@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import shutil
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ AZURITE_FOLDER = platformdirs.user_cache_path("nightcap-tests") / "node_modules"
 AZURITE_ACCOUNT = "devstoreaccount1"
 AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _API_VERSION = "2021-08-06"
+_SAS_VERSION = "2020-12-06"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,24 @@ def _signed(container: str) -> dict[str, str]:
     headers = f"x-ms-date:{date}\nx-ms-version:{_API_VERSION}"
     resource = f"/{AZURITE_ACCOUNT}/{AZURITE_ACCOUNT}/{container}\nrestype:container"
     text = "\n".join(["PUT", *[""] * 11, headers, resource])
-    digest = hmac.new(base64.b64decode(AZURITE_KEY), text.encode(), hashlib.sha256).digest()
-    signature = base64.b64encode(digest).decode()
     return {
         "x-ms-date": date,
         "x-ms-version": _API_VERSION,
-        "Authorization": f"SharedKey {AZURITE_ACCOUNT}:{signature}",
+        "Authorization": f"SharedKey {AZURITE_ACCOUNT}:{_signature(text)}",
     }
+
+
+def shared_access(container: str, permissions: str = "racwdl", ends: str = "2099-01-01T00:00:00Z") -> str:
+    """A signature for a container of azurite, as a URL's query: "Create a service SAS" in Microsoft's documentation."""
+    resource = f"/blob/{AZURITE_ACCOUNT}/{container}"
+    text = "\n".join([permissions, "", ends, resource, "", "", "", _SAS_VERSION, "c", *[""] * 7])
+    given = {"sp": permissions, "se": ends, "sv": _SAS_VERSION, "sr": "c", "sig": _signature(text)}
+    return urllib.parse.urlencode(given)
+
+
+def _signature(text: str) -> str:
+    digest = hmac.new(base64.b64decode(AZURITE_KEY), text.encode(), hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
 
 
 def _ask(method: str, url: str, headers: dict[str, str]) -> None:
