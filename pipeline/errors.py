@@ -1,4 +1,4 @@
-"""The error tree. Floor 0: imports nothing of ours.
+"""The error tree. Floor 0.
 
     NightcapError                exit code
     ├── UserError                2   the command, the job file or a credentials variable is wrong
@@ -16,11 +16,16 @@ set) and 130/143 (interrupted) are outcomes of a run, not errors: see `engine.st
 
 from collections.abc import Sequence
 
+from pipeline.texts import redact
+
 
 class NightcapError(Exception):
     """Base of every error that Nightcap raises on purpose; the text is fit to be shown to a user as it is."""
 
     exit_code = 3
+
+    def __init__(self, text: str) -> None:
+        super().__init__(redact(text))
 
 
 class UserError(NightcapError):

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "pipeline"
 FLOORS = [
+    {"texts"},
     {"items", "errors", "clock", "reasons"},
     {"objects"},
     {"sources", "images", "models", "store"},

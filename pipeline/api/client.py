@@ -11,14 +11,16 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from pipeline.api.endpoint import Endpoint
-from pipeline.api.reading.text import one_line, parse_json
+from pipeline.api.reading.text import parse_json
 from pipeline.items import Failure
+from pipeline.texts import one_line
 
 # A caption is a few KB; a body without end must not fill the memory.
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 CONNECT_SECONDS = 20.0
 # Shorter keys are words like "none" or "EMPTY", which local servers are given.
-MIN_SECRET_BYTES = 8
+MIN_KEY_CHARACTERS = 8
+REDACTED = "[redacted]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Client:
 
     def __init__(self, endpoint: Endpoint, timeout_seconds: float) -> None:
         self.endpoint = endpoint
+        self._keys = _keys_of(endpoint)
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=CONNECT_SECONDS)
         self._session: aiohttp.ClientSession | None = None
 
@@ -78,25 +81,43 @@ class Client:
             async with self._session.request(method, url, data=body, allow_redirects=False) as response:
                 content = await _read_bounded(response)
         except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError) as error:
-            return Failure("wrong_address", _text(error))
+            return Failure("wrong_address", self._text(error))
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
-            return Failure("unreachable", f"No connection to the endpoint: {_text(error)}")
+            return Failure("unreachable", f"No connection to the endpoint: {self._text(error)}")
         except TimeoutError:
             return Failure("timeout", f"No complete answer within {self._timeout.total:g} s.")
         except (aiohttp.ClientError, OSError) as error:
-            return Failure("server_error", f"The connection broke before the answer was complete: {_text(error)}")
+            return Failure("server_error", f"The connection broke before the answer was complete: {self._text(error)}")
         if content is None:
             return Failure("server_error", f"The answer is longer than {MAX_RESPONSE_BYTES} bytes.")
-        return Response(response.status, response.headers, self._without_key(response.status, content))
+        return self._without_keys(response, content)
 
-    def _without_key(self, status: int, content: bytes) -> bytes:
-        """An error may quote the very headers it was sent; what has no form to know it by is known by its value."""
-        if status >= 400:
-            for value in self.endpoint.headers.values():
-                secret = value.rpartition(" ")[2].encode()
-                if len(secret) >= MIN_SECRET_BYTES:
-                    content = content.replace(secret, b"[redacted]")
-        return content
+    def _without_keys(self, response: aiohttp.ClientResponse, content: bytes) -> Response:
+        """A server may quote the very headers it was sent, in an error, an answer or a header. What has no form to know
+        it by is known by its value; but a caption may well hold a word that somebody chose for a key.
+        """
+        for key in self._keys:
+            if response.status >= 300 or not key.isalpha():
+                content = content.replace(key.encode(), REDACTED.encode())
+        headers = response.headers.copy()
+        for name, value in response.headers.items():
+            headers[name] = self._hide(value)
+        return Response(response.status, headers, content)
+
+    def _hide(self, text: str) -> str:
+        for key in self._keys:
+            text = text.replace(key, REDACTED)
+        return text
+
+    def _text(self, error: BaseException) -> str:
+        return one_line(self._hide(str(error))) or type(error).__name__
+
+
+def _keys_of(endpoint: Endpoint) -> tuple[str, ...]:
+    """What is sent to the endpoint and must not come back."""
+    keys = [value.rpartition(" ")[2] for value in endpoint.headers.values()]
+    escaped = [key.replace("/", "\\/") for key in keys if "/" in key]  # as some servers write JSON
+    return tuple(key for key in (*keys, *escaped) if len(key) >= MIN_KEY_CHARACTERS)
 
 
 class _Body(aiohttp.Payload):
@@ -139,7 +160,3 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes | None:
             return None
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-def _text(error: BaseException) -> str:
-    return one_line(str(error)) or type(error).__name__

@@ -4,7 +4,6 @@ Command modules import nothing heavy at their top: `nightcap --help` loads them 
 """
 
 import io
-import logging
 import os
 import sys
 
@@ -17,6 +16,7 @@ from pipeline.cli.models import models
 from pipeline.cli.retry import retry
 from pipeline.cli.run import run
 from pipeline.cli.status import status
+from pipeline.cli.terminal import open_log, show_line
 from pipeline.cli.tokens import tokens
 from pipeline.errors import NightcapError
 
@@ -35,11 +35,11 @@ def main() -> None:
     """Entry point: the exit code comes from the command or from the error's class."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a bar or a name shows `?` instead
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr)
+    open_log()
     try:
         nightcap(standalone_mode=False)
     except NightcapError as error:
-        click.echo(f"nightcap: {error}", err=True)
+        show_line(f"nightcap: {error}", err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
@@ -49,7 +49,7 @@ def main() -> None:
     except click.ClickException as error:
         command = getattr(error, "ctx", None)
         help_of = f" `{command.command_path} --help` shows how." if command else ""
-        click.echo(f"nightcap: {error.format_message()}{help_of}", err=True)
+        show_line(f"nightcap: {error.format_message()}{help_of}", err=True)
         sys.exit(2)
     except click.Abort:
         sys.exit(130)

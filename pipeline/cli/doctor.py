@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pipeline.cli.options import model_options, read_job
+from pipeline.cli.terminal import show_line
 
 
 @click.command()
@@ -26,5 +27,5 @@ def doctor(sources: tuple[str, ...], as_json: bool, **options: Any) -> None:
         click.echo(json.dumps([check.to_dict() for check in checks]))
     else:
         for check in checks:
-            click.echo(f"{'ok' if check.exit_code == 0 else 'NO':<3}{check.name:<12} {check.text}")
+            show_line(f"{'ok' if check.exit_code == 0 else 'NO':<3}{check.name:<12} {check.text}")
     sys.exit(max(check.exit_code for check in checks))

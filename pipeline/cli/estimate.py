@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.options import limit_options, read_job, request_options
+from pipeline.cli.terminal import show
 
 if TYPE_CHECKING:
     from pipeline.job import Job
@@ -42,4 +43,4 @@ def show_estimate(job: "Job", models: Sequence[str], *, as_json: bool, sample: i
 
     with open_counter("images listed") as count:
         found = estimate_job(job, models, sample, count)
-    click.echo(json.dumps(found.to_dict()) if as_json else render_estimate(found))
+    show(json.dumps(found.to_dict()) if as_json else render_estimate(found))

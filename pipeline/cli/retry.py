@@ -8,6 +8,7 @@ import click
 
 from pipeline.cli.options import limit_options
 from pipeline.cli.run import run_and_show
+from pipeline.cli.terminal import show
 
 
 @click.command()
@@ -31,6 +32,7 @@ def retry(out: str, reason: str, dry_run: bool, as_json: bool, quiet: bool, **op
     """
     from pipeline.errors import UserError
     from pipeline.job import Job
+    from pipeline.objects import without_secrets
     from pipeline.reasons import unknown_reason
     from pipeline.report.retry import render_retry, retry_to_dict
     from pipeline.store import rows_to_retry
@@ -40,7 +42,7 @@ def retry(out: str, reason: str, dry_run: bool, as_json: bool, quiet: bool, **op
         raise UserError(wrong)
     rows = rows_to_retry(out, reasons)
     if dry_run or not len(rows):
-        click.echo(json.dumps(retry_to_dict(rows)) if as_json else render_retry(out, reasons, rows))
+        show(json.dumps(retry_to_dict(rows)) if as_json else render_retry(without_secrets(out), reasons, rows))
         return
     given = {name: value for name, value in options.items() if value not in (None, ())}
     summary = run_and_show(Job.of_output(out).overlay(retry=reasons, **given), as_json, quiet)

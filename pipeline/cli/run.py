@@ -9,6 +9,7 @@ import click
 
 from pipeline.cli.estimate import show_estimate
 from pipeline.cli.options import limit_options, model_options, read_job
+from pipeline.cli.terminal import show
 
 if TYPE_CHECKING:
     from pipeline.engine.stats import Summary
@@ -98,4 +99,4 @@ def _show(summary: Any, as_json: bool, quiet: bool, render: Any) -> None:
     if as_json:
         click.echo(json.dumps(summary.to_dict()))
     if not quiet and not as_json:
-        click.echo(render(summary), err=True)
+        show(render(summary), err=True)

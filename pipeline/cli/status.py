@@ -4,6 +4,8 @@ import json
 
 import click
 
+from pipeline.cli.terminal import show
+
 
 @click.command()
 @click.argument("out")
@@ -14,4 +16,4 @@ def status(out: str, as_json: bool) -> None:
     from pipeline.store import read_status
 
     found = read_status(out)
-    click.echo(json.dumps(found.to_dict()) if as_json else render_status(found))
+    show(json.dumps(found.to_dict()) if as_json else render_status(found))

@@ -5,20 +5,22 @@ from textwrap import shorten
 from typing import Any
 
 from pipeline.store import Status
+from pipeline.texts import printable
 
 
 def render_status(status: Status) -> str:
     """Counts, reasons with examples, tokens, cost, runs."""
-    lines = [f"{status.out}: {status.rows:,} images"]
+    out = printable(status.out)
+    lines = [f"{out}: {status.rows:,} images"]
     lines += [f"  {name:<18} {rows:>12,}" for name, rows in status.statuses.items()]
     if status.reused:
         lines.append(f"  {'of these reused':<18} {status.reused:>12,}   same content as an image that was paid for")
     if status.reasons:
         lines.append("Without a whole caption, by reason")
         for reason in status.reasons:
-            lines.append(f"  {reason.reason:<18} {reason.rows:>12,}   e.g. {', '.join(reason.examples)}")
-            lines.append(f"  {'':<31}   {shorten(reason.message, 100)}")
-        lines.append(f"`nightcap retry {status.out} --reason {status.reasons[0].reason}` asks such images again.")
+            lines.append(f"  {reason.reason:<18} {reason.rows:>12,}   e.g. {printable(', '.join(reason.examples))}")
+            lines.append(f"  {'':<31}   {printable(shorten(reason.message, 100))}")
+        lines.append(f"`nightcap retry {out} --reason {status.reasons[0].reason}` asks such images again.")
     lines.append("By model")
     lines += [f"  {name:<18} {rows:>12,}" for name, rows in status.models.items()]
     if status.total_tokens or status.prompt_tokens:

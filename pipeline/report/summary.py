@@ -1,6 +1,7 @@
 """The closing lines of a run. Pure text."""
 
 from pipeline.engine.stats import Summary
+from pipeline.texts import printable
 
 ENDINGS = {
     "interrupted": "Interrupted",
@@ -24,7 +25,7 @@ def render_summary(summary: Summary) -> str:
     if stats.reused:
         lines.append(f"  reused          {stats.reused:>9,}   same content as an image that was paid for already")
     for reason, count in stats.reasons.most_common():
-        lines.append(f"  {reason:<15} {count:>9}   e.g. {stats.examples[reason]}")
+        lines.append(f"  {reason:<15} {count:>9}   e.g. {printable(stats.examples[reason])}")
     if stats.prompt_tokens or stats.completion_tokens:
         lines.append(f"  prompt tokens   {stats.prompt_tokens:>9,}   {_prediction(summary)}")
         lines.append(f"  answer tokens   {stats.completion_tokens:>9,}")
@@ -36,7 +37,7 @@ def render_summary(summary: Summary) -> str:
         told = ", ".join(f"{reason} {count}" for reason, count in stats.retries.most_common())
         lines.append(f"  retries         {stats.retries.total():>9}   {told}")
     lines += _systematic(summary)
-    lines.append(f"The result is in {summary.out} (Parquet).")
+    lines.append(f"The result is in {printable(summary.out)} (Parquet).")
     if advice := _advice(summary):
         lines.append(advice)
     return "\n".join(lines)
@@ -80,7 +81,7 @@ def _advice(summary: Summary) -> str | None:
     if summary.stopped:
         return "Run the same command again to continue; nothing is asked twice."
     if stats.reasons or stats.skipped_without_caption:
-        return f"`nightcap status {summary.out}` shows the images without a caption."
+        return f"`nightcap status {printable(summary.out)}` shows the images without a caption."
     if not stats.listed:
         return "The source holds no image; check the path and --include."
     return None

@@ -152,7 +152,7 @@ def _count(folder: Folder, out: str) -> Status:
         sums["unpriced"] += pc.sum(pc.and_(answered, pc.is_null(table["cost_usd"]))).as_py() or 0
     statuses, reasons, models = (_most_first(counts[name]) for name in ("status", "reason", "model"))
     return Status(
-        out=out,
+        out=without_secrets(out),
         rows=sum(statuses.values()),
         statuses=statuses,
         reasons=tuple(_reason_count(name, rows, examples[name]) for name, rows in reasons.items()),

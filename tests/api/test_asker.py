@@ -21,9 +21,9 @@ from pipeline.api.pool.pool import Pool
 from pipeline.api.throttle import Throttle, ThrottleClosed
 from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Probe, Reply, Request, Sent, SourceImage
-from tests.api.conftest import ScriptedServer, http
 from tests.helpers.clock import FakeClock
 from tests.helpers.pool import limiter_of, member
+from tests.helpers.scripted_server import ScriptedServer, http
 
 KEY = "sk-proj-Ab12Cd34Ef56Gh78"
 MAX_TOKENS = 300

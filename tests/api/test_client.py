@@ -10,7 +10,7 @@ import pytest
 from pipeline.api.client import MAX_RESPONSE_BYTES, Client, Response
 from pipeline.api.endpoint import Endpoint
 from pipeline.items import Failure
-from tests.api.conftest import ScriptedServer, http
+from tests.helpers.scripted_server import ScriptedServer, http
 
 KEY = "0123456789abcdef0123456789abcdef"
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from pipeline.api.reading.content_filter import read_error_filter
 from pipeline.api.reading.headers import read_retry_after
-from pipeline.api.reading.text import one_line, read_code
+from pipeline.api.reading.text import read_code
 from pipeline.items import Failure
+from pipeline.texts import one_line
 
 # 2026 siblings of insufficient_quota; their type may still be insufficient_quota.
 QUOTA_CODES = frozenset(

@@ -8,8 +8,9 @@ from typing import Any
 
 from pipeline.api.reading.content_filter import read_completion_filter
 from pipeline.api.reading.failures import read_failure
-from pipeline.api.reading.text import one_line, parse_json, read_code, read_text, valid_unicode
+from pipeline.api.reading.text import parse_json, read_code, read_text
 from pipeline.items import Failure, Grounding, Reply, Usage
+from pipeline.texts import one_line, valid_unicode
 
 REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "request-id")
 MAX_COUNT = 2**31 - 1

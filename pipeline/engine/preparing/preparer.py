@@ -8,6 +8,7 @@ from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import ImageOptions, hash_bytes, prepare, probe
 from pipeline.items import Failure, Prepared, Request, Sent, SourceImage
+from pipeline.texts import one_line
 
 log = logging.getLogger(__name__)
 
@@ -93,13 +94,13 @@ def failure_of(error: Exception, key: str) -> Failure:
     """What an exception in the work on one image says in its row."""
     match error:
         case ImageError():
-            return Failure(error.reason, str(error))
+            return Failure(error.reason, one_line(str(error)))
         case UserError():  # a size that the model does not take
-            return Failure("too_large", str(error))
+            return Failure("too_large", one_line(str(error)))
         case MemoryError():
             return Failure("too_large", "The image needs more memory than there is.")
     log.error("Unexpected trouble with %s", key, exc_info=error)  # a bug somewhere costs one row, not the night
-    return Failure("undecodable", f"Unexpected trouble: {type(error).__name__}: {error}")
+    return Failure("undecodable", one_line(f"Unexpected trouble: {type(error).__name__}: {error}"))
 
 
 def _unprepared(image: SourceImage, failure: Failure, data: bytes | None) -> Unprepared:
