@@ -30,7 +30,7 @@ ROOMS_OF_LIBRARY = {
     "pyarrow": {"store", "sources"},  # sources: Parquet that lists or holds images
     "sqlite3": {"store"},
     "obstore": {"objects", "sources", "store"},
-    "aiohttp": {"api", "emulator"},
+    "aiohttp": {"api", "emulator", "sources"},  # sources: images at web addresses
     "onnxruntime": {"builtin"},
     "click": {"cli"},
     "tqdm": {"progress"},

@@ -23,15 +23,20 @@ class _End:
         self.error = error
 
 
-def concurrently(items: Iterable[T], work: Callable[[T], Awaitable[R]], at_once: int) -> Iterator[R]:
-    """`work` done on each of `items`, `at_once` at a time, in the order in which it is finished.
+def concurrently(
+    items: Iterable[T],
+    work: Callable[[T], Awaitable[R]],
+    at_once: int,
+    close: Callable[[], Awaitable[None]] | None = None,
+) -> Iterator[R]:
+    """`work` done on each of `items`, `at_once` at a time, in the order in which it is finished. `close` comes last.
 
     On an event loop in a thread of its own, so that it works inside a notebook too; `items` are drawn in another, since
     that may block. What either raises ends the iteration; a caller that leaves it ends the work.
     """
     results: SimpleQueue[R | _End] = SimpleQueue()
     loop = asyncio.new_event_loop()
-    done = loop.create_task(_all(iter(items), work, at_once, results.put))
+    done = loop.create_task(_all(iter(items), work, at_once, results.put, close))
 
     def run() -> None:
         error: BaseException | None = None
@@ -58,7 +63,13 @@ def concurrently(items: Iterable[T], work: Callable[[T], Awaitable[R]], at_once:
         raise result.error
 
 
-async def _all(items: Iterator[T], work: Callable[[T], Awaitable[R]], at_once: int, put: Callable[[R], None]) -> None:
+async def _all(
+    items: Iterator[T],
+    work: Callable[[T], Awaitable[R]],
+    at_once: int,
+    put: Callable[[R], None],
+    close: Callable[[], Awaitable[None]] | None,
+) -> None:
     todo: Channel[T] = Channel("todo", capacity=PAGE_ITEMS, senders=1)
 
     async def draw() -> None:
@@ -71,8 +82,12 @@ async def _all(items: Iterator[T], work: Callable[[T], Awaitable[R]], at_once: i
         while taken := await todo.get():
             put(await work(taken.pop()))
 
-    with ThreadPoolExecutor(1, "list") as lister:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(draw())
-            for _ in range(at_once):
-                group.create_task(take())
+    try:
+        with ThreadPoolExecutor(1, "list") as lister:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(draw())
+                for _ in range(at_once):
+                    group.create_task(take())
+    finally:
+        if close:
+            await close()

@@ -37,7 +37,7 @@ from pipeline.images import ImageOptions
 from pipeline.items import SourceImage
 from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
 from pipeline.objects import without_secrets
-from pipeline.sources import Reader, Source, has_remote, open_source
+from pipeline.sources import Reader, Source, close_source, has_remote, open_source
 from pipeline.store import REUSABLE, Store, open_store, read_status, rows_to_retry
 
 OBSERVE_SECONDS = 0.25
@@ -163,6 +163,7 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
     finally:
         if records := take_records(line, context, len(line.done)):
             await on(pools.disk, store.append, records)
+        await close_source(run.source)
 
 
 def _asked_for(plan: Plan) -> list[MemberOptions]:

@@ -9,7 +9,7 @@ from pipeline.errors import ImageError
 from pipeline.images import ImageOptions, NeedMoreBytes, probe, probe_from
 from pipeline.items import Probe, SourceImage
 from pipeline.models import MAX_SIDE_PX
-from pipeline.sources import RemoteSource, Source, has_remote
+from pipeline.sources import RemoteSource, Source, close_source, has_remote
 
 if TYPE_CHECKING:
     from pipeline.engine.fetching import Fetcher
@@ -60,7 +60,7 @@ class HeaderReader:
             except ImageError as error:
                 return image, context, error.reason
 
-        return concurrently(wanted, look_from_far, self._at_once)
+        return concurrently(wanted, look_from_far, self._at_once, lambda: close_source(self._source))
 
     def look(self, image: SourceImage) -> Look:
         if image.failure:

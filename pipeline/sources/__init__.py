@@ -3,13 +3,14 @@
 from pipeline.sources.opening import open_source, split_source
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.reading import Reader
-from pipeline.sources.source import RemoteSource, Source, has_remote, remote_source
+from pipeline.sources.source import RemoteSource, Source, close_source, has_remote, remote_source
 
 __all__ = [
     "Reader",
     "RemoteSource",
     "Source",
     "SourceOptions",
+    "close_source",
     "has_remote",
     "open_source",
     "remote_source",

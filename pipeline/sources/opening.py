@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pipeline.errors import UserError
 from pipeline.objects import find_location, without_secrets
@@ -12,14 +12,18 @@ from pipeline.sources.braces import expanded, has_braces
 from pipeline.sources.files import SCHEME, File, key_of, path_of
 from pipeline.sources.folder import Folder
 from pipeline.sources.globs import is_glob, split_glob
+from pipeline.sources.listing.locations import web_place
 from pipeline.sources.listing.source import ListingFile, is_listing
 from pipeline.sources.objects import Bucket
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.several import Chain, Part, Several
 from pipeline.sources.source import Source
-from pipeline.sources.storage import LocalFile
+from pipeline.sources.storage.remote import ObjectFile, WebFile
+from pipeline.sources.storage.stored import LocalFile, Stored
+from pipeline.sources.web.image import WebImage
 
-_REMOTE = re.compile(r"https?://", re.IGNORECASE)
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
 _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 
 
@@ -55,16 +59,18 @@ def _part(given: str, options: SourceOptions) -> Part:
 
 def _own_name(path: str, form: str) -> str:
     """What keys begin with where there are several sources."""
-    if location := find_location(path):
+    if form == "a URL" and (place := web_place(path)):
+        return place.key
+    if (location := find_location(path)) and form == "an object store":
         return location.bucket
-    named = split_glob(path)[0] if form == "a glob" else path
+    named = split_glob(path)[0] if form == "a glob" else without_secrets(path)
     return key_of(os.path.basename(os.path.abspath(named)))
 
 
 def _own_names(source: Source, name: str) -> frozenset[str]:
     if isinstance(source, Archives):
         return source.names
-    return frozenset([name]) if isinstance(source, File) else frozenset()
+    return frozenset([name]) if isinstance(source, File | WebImage) else frozenset()
 
 
 def _bucket(path: str, options: SourceOptions) -> Source:
@@ -79,24 +85,34 @@ def _glob(path: str, options: SourceOptions) -> Source:
 
 
 def _listing(path: str, options: SourceOptions) -> Source:
-    return _chain([ListingFile(LocalFile(each), options) for each in _names(path)])
+    sources = [ListingFile(_stored(name, options), options) for name in _names(path)]
+    return sources[0] if len(sources) == 1 else Chain(sources)
+
+
+def _archives(path: str, options: SourceOptions) -> Source:
+    return Archives([_stored(name, options) for name in _names(path)], options)
+
+
+def _stored(path: str, options: SourceOptions) -> Stored:
+    if location := find_location(path):
+        return ObjectFile(location)
+    return WebFile(path, options) if _WEB.match(path) else LocalFile(path)
 
 
 def _names(path: str) -> list[str]:
     """The files that a pattern of listings or archives stands for."""
     if os.path.exists(path):
         return [path]
-    names = []
+    names: list[str] = []
     for name in expanded(path):
-        found = sorted(glob.glob(name, recursive=True)) if is_glob(name) else [name]
-        if not found:
-            raise UserError(f"No file is called {name!r}.")
-        names += found
+        if is_glob(name) and not _REMOTE.match(name):
+            found = sorted(glob.glob(name, recursive=True))
+            if not found:
+                raise UserError(f"No file is called {name!r}.")
+            names += found
+        else:
+            names.append(name)
     return names
-
-
-def _chain(sources: Sequence[Source]) -> Source:
-    return sources[0] if len(sources) == 1 else Chain(sources)
 
 
 _SOURCES: dict[str, Callable[[str, SourceOptions], Source]] = {
@@ -104,17 +120,19 @@ _SOURCES: dict[str, Callable[[str, SourceOptions], Source]] = {
     "a file": File,
     "a glob": _glob,
     "a listing file": _listing,
-    "an archive": lambda path, options: Archives([LocalFile(each) for each in _names(path)], options),
+    "an archive": _archives,
     "an object store": _bucket,
+    "a URL": WebImage,
 }
 
 
 def _form(path: str) -> str:
     """What kind of source a path is; what exists is never taken for a pattern."""
-    if find_location(path):
-        return "an object store"
     if _REMOTE.match(path):
-        return "a URL"
+        form = _form_of_file(re.split("[?#]", path)[0])
+        if form != "a file":
+            return form
+        return "an object store" if find_location(path) else "a URL"
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pipeline.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
@@ -25,3 +27,11 @@ class SourceOptions:
     """The column that changes with the image, such as an etag; None: size and time of local files, nothing of URLs."""
     max_bytes: int = 200_000_000
     """Larger files are not read (reason `too_large`). A 16-bit TIFF of 24 megapixels has 150 MB."""
+    url_timeout_seconds: float = 60.0
+    """For one image at a web address, redirects included."""
+    allow_private_network: bool = False
+    """Whether URLs may lead to machines of private networks, this one included."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.url_timeout_seconds < float("inf"):
+            raise UserError(f"url_timeout_seconds is {self.url_timeout_seconds}; give a number above 0.")

@@ -64,6 +64,24 @@ class MixedSource(Source, Protocol):
         ...
 
 
+@runtime_checkable
+class Closable(Protocol):
+    """A remote source that keeps connections open."""
+
+    async def aclose(self) -> None:
+        """Let go of them, on the event loop that they were opened on."""
+        ...
+
+
+async def close_source(source: Source) -> None:
+    """Let go of what `source` has opened; it can be used again."""
+    if isinstance(source, MixedSource):
+        for each in source.sources:
+            await close_source(each)
+    elif isinstance(source, Closable):
+        await source.aclose()
+
+
 def has_remote(source: Source) -> bool:
     """Whether images of `source`, or some of them, are to be fetched."""
     if isinstance(source, MixedSource):

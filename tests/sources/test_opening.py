@@ -88,12 +88,3 @@ def test_a_name_of_ones_own(tmp_path: Path) -> None:
 def test_no_source() -> None:
     with pytest.raises(UserError, match="No source"):
         open_source(SourceOptions())
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["https://host/container"],
-)
-def test_other_forms_are_not_supported_yet(path: str) -> None:
-    with pytest.raises(UserError, match="not supported yet"):
-        source_of(path)

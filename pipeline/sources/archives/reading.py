@@ -7,7 +7,7 @@ from pipeline.errors import ImageError
 from pipeline.sources.archives.gunzip import Gunzip
 from pipeline.sources.archives.members import Extent, Packed
 from pipeline.sources.archives.zip import LOCAL_HEADER_BYTES, data_offset, packed_bytes_for, unpacked
-from pipeline.sources.storage import read_at
+from pipeline.sources.storage.stored import read_at
 
 OPEN_GZIPS = 4
 

@@ -4,7 +4,9 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote_to_bytes
 
+from pipeline.errors import UserError
 from pipeline.items import Failure, SourceImage
+from pipeline.sources.anywhere import Anywhere
 from pipeline.sources.archives.gunzip import Gunzip
 from pipeline.sources.archives.members import Member
 from pipeline.sources.archives.tar import DamagedArchive, tar_members
@@ -13,23 +15,26 @@ from pipeline.sources.files import key_of
 from pipeline.sources.folder import has_image_suffix
 from pipeline.sources.globs import compiled
 from pipeline.sources.options import SourceOptions
-from pipeline.sources.reading import Reader
-from pipeline.sources.storage import Stored
+from pipeline.sources.storage.remote import ObjectFile
+from pipeline.sources.storage.stored import LocalFile, Stored, Window
 from pipeline.sources.unique import Seen
 
 TAR, GZIPPED_TAR, ZIP = (".tar",), (".tar.gz", ".tgz"), (".zip",)
 SUFFIXES_OF_ARCHIVES = TAR + GZIPPED_TAR + ZIP
 SEPARATOR = "::"
+WINDOW_BYTES = 64 * 1024
+"""Of an archive far away, what is asked for at once while it is listed: many small members, one large one's header."""
 
 
-class Archives(Reader):
+class Archives(Anywhere):
     """The images in `files`, archive by archive, in the order in which they lie there.
 
     A damaged archive is a failed row, after the images that came before the damage.
     """
 
     def __init__(self, files: Sequence[Stored], options: SourceOptions) -> None:
-        super().__init__(options)
+        locations = [file.location for file in files if isinstance(file, ObjectFile)]
+        super().__init__(options, next(iter(locations), None), not all(isinstance(f, LocalFile) for f in files))
         self._archives = files
         self._hidden = options.hidden
         self._is_included = compiled(options.include).fullmatch if options.include else has_image_suffix
@@ -63,7 +68,9 @@ class Archives(Reader):
                 failure = Failure("duplicate_name", "The archive holds an image of this name already.")
                 key = f"{key}#{number}"
             fragment = f"#{member.place.fragment()}" if member.place and not failure else ""
-            yield SourceImage(key, file.uri + fragment, member.version, member.size, failure=failure)
+            yield SourceImage(
+                key, file.uri + fragment, member.version, member.size, address=file.address, failure=failure
+            )
 
     def _is_wanted(self, name: str, parts: Sequence[str]) -> bool:
         if not self._hidden and any(part.startswith((".", "__MACOSX")) and part != ".." for part in parts):
@@ -77,11 +84,14 @@ def is_archive(name: str) -> bool:
 
 def _members(file: Stored) -> Iterator[Member]:
     name = file.name.lower()
-    if name.endswith(ZIP):
-        return zip_members(file.read_at, file.size)
     if name.endswith(GZIPPED_TAR):
-        return tar_members(Gunzip(file.local_path()).read_at, None, file.version, gzipped=True)
-    return tar_members(file.read_at, file.size, file.version)
+        if not isinstance(file, LocalFile):
+            raise UserError(f"{file.uri} can only be read from its start; copy it here, or pack it without gzip.")
+        return tar_members(Gunzip(file.path).read_at, None, file.version, gzipped=True)
+    read_at = file.read_at if isinstance(file, LocalFile) else Window(file.read_at, file.size, WINDOW_BYTES).read_at
+    if name.endswith(ZIP):
+        return zip_members(read_at, file.size)
+    return tar_members(read_at, file.size, file.version)
 
 
 def _relative(file: Stored, folder: str) -> str:

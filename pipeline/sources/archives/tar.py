@@ -5,15 +5,14 @@ open in many a Python 3.11), and no header is longer than a name can be.
 """
 
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from pipeline.items import Failure
 from pipeline.sources.archives.members import Extent, Member
+from pipeline.sources.storage.stored import ReadAt
 
 LONGEST_HEADER = 1024 * 1024
 BLOCK = 512
-
-ReadAt = Callable[[int, int], bytes]
 
 
 class DamagedArchive(Exception):

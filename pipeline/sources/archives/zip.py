@@ -1,6 +1,5 @@
 """The members of a zip: its directory is at its end, and read whole (about 500 bytes a member while it is listed)."""
 
-import io
 import struct
 import zipfile
 import zlib
@@ -9,7 +8,8 @@ from collections.abc import Iterator
 from pipeline.errors import ImageError
 from pipeline.items import Failure
 from pipeline.sources.archives.members import DEFLATED, STORED, Member, Packed
-from pipeline.sources.archives.tar import DamagedArchive, ReadAt
+from pipeline.sources.archives.tar import DamagedArchive
+from pipeline.sources.storage.stored import AtAnyPlace, ReadAt
 
 _ENCRYPTED = 0x1
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -21,7 +21,7 @@ _SLACK = 4096
 def zip_members(read_at: ReadAt, size: int) -> Iterator[Member]:
     """Raises DamagedArchive."""
     try:
-        directory = zipfile.ZipFile(_File(read_at, size))
+        directory = zipfile.ZipFile(AtAnyPlace(read_at, size))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error, EOFError) as error:
         raise DamagedArchive(str(error) or type(error).__name__) from error
     for info in directory.infolist():
@@ -72,34 +72,3 @@ def unpacked(place: Packed, data: bytes, count: int | None) -> bytes:
     if count is None and (len(whole) != place.size or zlib.crc32(whole) != place.crc):
         raise ImageError("unreadable", "The member does not unpack to what the archive says; it is damaged.")
     return whole
-
-
-class _File(io.RawIOBase):
-    """What zipfile reads, at any place."""
-
-    def __init__(self, read_at: ReadAt, size: int) -> None:
-        self._read_at = read_at
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise OSError("a position before the beginning")
-        self._position = start + offset
-        return self._position
-
-    def read(self, count: int | None = -1) -> bytes:
-        left = max(0, self._size - self._position)
-        data = self._read_at(self._position, left if count is None or count < 0 else min(count, left))
-        self._position += len(data)
-        return data

@@ -1,14 +1,17 @@
 """A file that lists images, as a source: each row is an image, or a failed row that says what is wrong with it."""
 
 import gzip
+import io
 import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.items import Failure, SourceImage
+from pipeline.sources.anywhere import Anywhere
 from pipeline.sources.files import key_of, listed, path_of
 from pipeline.sources.globs import compiled
 from pipeline.sources.listing.columns import Columns, find_columns
@@ -16,16 +19,17 @@ from pipeline.sources.listing.locations import Place, clean, place_of
 from pipeline.sources.listing.parquet import ParquetTable
 from pipeline.sources.listing.rows import Row, csv_rows, json_rows, lines_of, plain_rows
 from pipeline.sources.options import SourceOptions
-from pipeline.sources.reading import Reader
-from pipeline.sources.storage import Stored
+from pipeline.sources.storage.remote import ObjectFile
+from pipeline.sources.storage.stored import AtAnyPlace, LocalFile, Stored
 from pipeline.sources.unique import each_once
 
 LISTING_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt")
 GZIPPED = tuple(suffix + ".gz" for suffix in LISTING_SUFFIXES if suffix != ".parquet")
 _PLAIN_COLUMN = "path"
+_REMOTE_BUFFER_BYTES = 1024 * 1024
 
 
-class ListingFile(Reader):
+class ListingFile(Anywhere):
     """The images of `file`: CSV, TSV, JSON Lines, Parquet, or one path or URL a line; all but Parquet also gzipped.
 
     Key: that of `key_column`, else the path as it stands, or the URL without its query. Paths are relative to the
@@ -34,7 +38,7 @@ class ListingFile(Reader):
     """
 
     def __init__(self, file: Stored, options: SourceOptions) -> None:
-        super().__init__(options)
+        super().__init__(options, file.location if isinstance(file, ObjectFile) else None)
         self._file = file
         self._options = options
         self._is_included = compiled(options.include).fullmatch if options.include else None
@@ -55,8 +59,10 @@ class ListingFile(Reader):
         name, options = self._file.name, self._options
         lower = name.lower().removesuffix(".gz")
         if lower.endswith(".parquet"):
-            table = ParquetTable(self._file.for_arrow(), name)
+            table = ParquetTable(_for_arrow(self._file), name)
             image = table.image_column(options.image_column)
+            if image is not None and not isinstance(self._file, LocalFile):
+                raise UserError(f"{self._file.uri} holds the images themselves; copy it to this machine to read it.")
             columns = find_columns(table.columns, options, name, image)
             yield from ((columns, row) for row in table.rows(image))
             return
@@ -115,6 +121,13 @@ class ListingFile(Reader):
         message = f"{where} {row.number} of {clean(self._file.name)} {problem}."
         key = f"{key_of(self._file.name)}::{row.number}"
         return SourceImage(key, self._file.uri, "", failure=Failure("invalid_row", message))
+
+
+def _for_arrow(file: Stored) -> Any:
+    """What pyarrow opens."""
+    if isinstance(file, LocalFile):
+        return file.path
+    return io.BufferedReader(AtAnyPlace(file.read_at, file.size), _REMOTE_BUFFER_BYTES)
 
 
 def _with_columns(rows: Iterator[Row], options: SourceOptions, name: str) -> Iterator[tuple[Columns, Row]]:

@@ -1,6 +1,6 @@
 """Reading an object by its URI, `s3://BUCKET/NAME` and the like, whoever listed it."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import TypeVar
 
 from pipeline.errors import ImageError, NightcapError, RunError, Unavailable, UserError
@@ -52,6 +52,19 @@ class ObjectReader:
         head = await self._answer(bucket, name, obstore.get_range_async(bucket.store, name, start=0, length=count))
         self._read[bucket.location.base] = name
         return head.to_bytes()
+
+    async def fetch_range(self, uri: str, offset: int, count: int) -> bytes:
+        """`count` bytes of the object from `offset`; fewer at its end only."""
+        import obstore
+
+        bucket = self._bucket(uri)
+        name = bucket.location.name(uri)
+        data = await self._answer(bucket, name, obstore.get_range_async(bucket.store, name, start=offset, length=count))
+        return data.to_bytes()
+
+    def list(self) -> Iterator[SourceImage]:
+        """Nothing: those that list have their own."""
+        return iter(())
 
     def read(self, image: SourceImage) -> bytes:
         import asyncio

@@ -1,0 +1,1 @@
+"""Files that list images or hold them, wherever they lie."""

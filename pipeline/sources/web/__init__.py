@@ -1,0 +1,1 @@
+"""Images at web addresses, fetched by us."""
