@@ -32,9 +32,7 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.option("--deployment", "deployments", multiple=True, metavar="NAME=MODEL", help="Azure: no others exist then.")
 @click.option("--rpm", type=_POSITIVE, help="Requests per minute, of each model or deployment; above them 429.")
 @click.option("--tpm", type=_POSITIVE, help="Tokens per minute; above them 429.")
-@click.option(
-    "--request-window", type=_POSITIVE, default=60.0, help="Enforce --rpm over so many seconds too (10 or 1)."
-)
+@click.option("--request-window", type=_POSITIVE, default=60.0, help="Also hold --rpm over so many seconds (10, 1).")
 @click.option("--token-window", type=_POSITIVE, default=60.0, help="Also hold --tpm over so many seconds.")
 @click.option("--latency", type=_NOT_NEGATIVE, default=0.0, help="Seconds to the first token, as a median.")
 @click.option("--token-latency", type=_NOT_NEGATIVE, default=0.0, help="Seconds for each further token.")
@@ -46,7 +44,9 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.option("--seed", default=0, help="Of latencies and faults.")
 @click.option("--time-scale", type=_POSITIVE, default=1.0, help="How much faster its clock goes.")
 @click.option("--decode", is_flag=True, help="Decode every image fully.")
-@click.option("--faults", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults, help="List them.")
+@click.option(
+    "--faults", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults, help="List all faults."
+)
 def emulate(rate: tuple[str, ...], deployments: tuple[str, ...], scenario: Path | None, **options: Any) -> None:
     """Serve a local endpoint that behaves like OpenAI or Azure, to try a job without money; Ctrl-C ends it.
 
@@ -54,7 +54,7 @@ def emulate(rate: tuple[str, ...], deployments: tuple[str, ...], scenario: Path 
     faults to order. GET /stats tells what it was asked, POST /reset forgets it. With a key in NIGHTCAP_EMULATOR_KEY it
     refuses any other. `nightcap run --rehearse` does all of this for a job by itself.
 
-    A scenario file has [[endpoint]] tables (a name, and any of the options above as keys: rpm = 300), which answer
+    A scenario file has [[endpoint]] tables (a name, and any of the options below as keys: rpm = 300), which answer
     under /NAME/v1 and /NAME/openai, and [[step]] tables: fault, and where it strikes: endpoint, requests = [1, 20],
     seconds = [60, 90], image = "ab12" (as captions show), attempts = 1, rate = 0.5, retry_after = 2.
     """

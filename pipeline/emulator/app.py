@@ -1,8 +1,8 @@
 """The emulator as a web server: routes, delivery, start and stop. The only file of the room that does I/O."""
 
 import asyncio
-import functools
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -88,7 +88,10 @@ async def start(options: EmulatorOptions, clock: Clock | None = None) -> Running
         await web.TCPSite(runner, options.host, options.port).start()
     except OSError as error:
         await runner.cleanup()
-        raise UserError(f"Cannot listen on {options.host} port {options.port}: {error.strerror}.") from None
+        reason = os.strerror(error.errno) if error.errno else error
+        raise UserError(
+            f"Cannot listen on {options.host} port {options.port}: {reason}. Give another --port, or 0 for any."
+        ) from None
     host, port = runner.addresses[0][:2]
     shown = f"[{host}]" if ":" in host else host
     return Running(f"http://{shown}:{port}", app[SERVICE], runner)
@@ -232,7 +235,8 @@ async def _health(request: web.Request) -> web.Response:
 
 
 async def _stats(request: web.Request) -> web.Response:
-    return web.json_response(request.app[SERVICE].stats.as_json(), dumps=functools.partial(json.dumps, indent=2))
+    text = json.dumps(request.app[SERVICE].stats.as_json(), indent=2) + "\n"  # a person reads it too
+    return web.Response(text=text, content_type="application/json")
 
 
 async def _reset(request: web.Request) -> web.Response:

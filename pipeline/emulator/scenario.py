@@ -30,14 +30,17 @@ class Scenario:
     """What a scenario file says."""
 
     endpoints: Mapping[str, Mapping[str, Any]]
-    """By name, what differs from the emulator's own options."""
+    """By name, what differs from the emulator's endpoint of that name, or from its own options."""
     steps: tuple[Step, ...]
 
     def applied_to(self, options: EmulatorOptions) -> EmulatorOptions:
         """The same emulator with these endpoints and steps."""
-        own = {field.name: getattr(options, field.name) for field in fields(EndpointOptions)}
-        endpoints = {name: EndpointOptions(**{**own, **table}) for name, table in self.endpoints.items()}
-        return replace(options, endpoints={**options.endpoints, **endpoints}, scenario=(*options.scenario, *self.steps))
+        endpoints = dict(options.endpoints)
+        for name, table in self.endpoints.items():
+            like = endpoints.get(name, options)
+            own = {field.name: getattr(like, field.name) for field in fields(EndpointOptions)}
+            endpoints[name] = EndpointOptions(**{**own, **table})
+        return replace(options, endpoints=endpoints, scenario=(*options.scenario, *self.steps))
 
 
 def load_scenario(path: Path) -> Scenario:

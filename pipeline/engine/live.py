@@ -8,7 +8,7 @@ import functools
 import gc
 import random
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -46,6 +46,9 @@ READY_IMAGES = 128
 # Two commits, so that nobody waits for the disk.
 DONE_IMAGES = 512
 
+Chooser = Callable[[Iterator[SourceImage]], Iterator[SourceImage]]
+"""From what is listed, each image with the prompt that is its own, to what is looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Run:
@@ -55,6 +58,7 @@ class _Run:
     plan: Plan
     model: Model
     source: Source
+    choose: Chooser
     clock: Clock
     begun: float
     """By the monotonic clock."""
@@ -77,18 +81,17 @@ async def run_live(
     clock: Clock,
     environ: Mapping[str, str],
     observer: Observer | None = None,
-    source: Source | None = None,
+    choose: Chooser = iter,
 ) -> Summary:
-    """Caption what is listed and not finished. `source`: where from, if not from the plan's own.
+    """Caption what is listed, chosen and not finished.
 
     Raises UserError before anything is spent, and RunError for trouble of the whole run, with the summary once there is
     something to sum up.
     """
     model = find_model(catalogue_name(plan.model))
     _fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
-    run = _Run(
-        new_run_id(clock), plan, model, source or open_source(plan.source), clock, clock.monotonic(), RunStats(), Stop()
-    )
+    source = open_source(plan.source)
+    run = _Run(new_run_id(clock), plan, model, source, choose, clock, clock.monotonic(), RunStats(), Stop())
     with signals_interrupt(run.stop):
         try:
             await _open_and_run(run, environ, observer)
@@ -151,7 +154,7 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
         with run.stop.abandonable():
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
-                listing = own_prompts(run.source.list(), plan.model.prompt)
+                listing = run.choose(own_prompts(run.source.list(), plan.model.prompt))
                 start(list_images(line, listing, status_of, pools.lister, plan.run.limit), name="list")
                 for number in range(fetchers):
                     start(fetch_images(line, listed, fetcher), name=f"fetch-{number}")

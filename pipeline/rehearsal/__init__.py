@@ -12,17 +12,17 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import filterfalse, islice
 from pathlib import Path
 
 from pipeline.api.endpoint import catalogue_name
-from pipeline.api.prompts import own_prompts
 from pipeline.clock import Clock, ScaledClock, SystemClock
 from pipeline.emulator.child import emulator_child
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.emulator.scenario import load_scenario
 from pipeline.emulator.stats import Stats
-from pipeline.engine.live import run_live
+from pipeline.engine.live import Chooser, run_live
+from pipeline.engine.plan import Plan
 from pipeline.engine.stats import Observer, RunStats, Summary
 from pipeline.errors import RunError, UserError
 from pipeline.estimation import Estimate, estimate
@@ -31,8 +31,7 @@ from pipeline.items import SourceImage
 from pipeline.job import Job, loop_factory
 from pipeline.models import find_model
 from pipeline.rehearsal.forecast import Machine, Rehearsal, forecast
-from pipeline.rehearsal.scene import Scene, environment, pointed_at, set_scene, unlimited_emulator, unlimited_job
-from pipeline.sources import Source, open_source
+from pipeline.rehearsal.scene import Scene, environment, pointed_at, set_scene, unlimited_emulator, unlimited_plan
 
 __all__ = ["Rehearsal", "rehearse"]
 
@@ -65,68 +64,52 @@ def rehearse(
     `scenario`: faults at set times, as for `nightcap emulate`. `observer` sees the run's counters, `on_listed` the
     number of images listed so far. Raises UserError, and RunError where even the rehearsal's own means fail.
     """
-    job.plan()  # says what is missing
-    if job.model.name.startswith("builtin:"):
-        raise UserError(f"{job.model.name} is free and has no limits, so there is nothing to rehearse; just run it.")
-    if job.endpoint:
-        raise UserError("A job with [[endpoint]] entries cannot be rehearsed; rehearse one of them without the others.")
+    plan = job.plan()
+    if plan.model.name.startswith("builtin:"):
+        raise UserError(f"{plan.model.name} is free and has no limits, so there is nothing to rehearse; just run it.")
     if speed is not None and not 0 < speed < math.inf:
         raise UserError(f"The speed is {speed:g}; give a number above 0.")
-    night = estimate(job, [job.model.name], SAMPLED_IMAGES, on_listed)
-    scene = _scene(job, night, scenario)
-    if not night.survey.left:
-        nothing = Summary("", job.out, job.model.name, 0.0, RunStats())
-        return forecast(job, scene, Machine.measured(Stats()), night, Stats(), nothing, 1.0)
-    source = _Remaining(job)
+    night = _estimated(job, on_listed)
+    scene = _scene(plan, night, scenario)
+    left = night.survey.left
+    if not left:
+        nothing = Summary("", job.out, plan.model.name, 0.0, RunStats())
+        return forecast(plan, scene, Machine.measured(Stats()), night, Stats(), nothing, 1.0)
+    first = _chooser(job)
     with tempfile.TemporaryDirectory(prefix="nightcap-rehearsal-") as folder:
-        trial = unlimited_job(job)
-        emulator = unlimited_emulator(scene.emulator)
-        stats, _ = _play(trial, source.first(TRIAL_IMAGES), emulator, Path(folder, "trial"), environ)
+        trial, emulator = unlimited_plan(plan), unlimited_emulator(scene.emulator)
+        stats, _ = _play(trial, first(TRIAL_IMAGES), emulator, Path(folder, "trial"), environ)
         machine = Machine.measured(stats)
         pace = scene.images_per_second(machine.tokens_each)
-        speed = speed or _speed(scene, machine.images_per_second / pace, night.survey.left / pace)
-        images = min(night.survey.left, math.ceil(pace * _seconds(scene, speed)))
-        log.info("Rehearsing %d of %d images, %.3g times as fast as real.", images, night.survey.left, speed)
+        speed = speed or _speed(scene, machine.images_per_second / pace, left / pace)
+        images = min(left, math.ceil(pace * _seconds(scene, speed)))
+        log.info("Rehearsing %d of %d images, %.3g times as fast as real.", images, left, speed)
         emulator = replace(scene.emulator, time_scale=speed)
-        stats, summary = _play(job, source.first(images), emulator, Path(folder, "night"), environ, observer)
-    return forecast(job, scene, machine, night, stats, summary, speed)
+        stats, summary = _play(plan, first(images), emulator, Path(folder, "night"), environ, observer)
+    return forecast(plan, scene, machine, night, stats, summary, speed)
 
 
-class _Remaining:
-    """The images that the night would ask, in the order in which it would."""
-
-    def __init__(self, job: Job) -> None:
-        self._source = open_source(job.source)
-        self._prompt = job.model.prompt
-        self._is_done = Output(job.out).finished(job.request_hash)
-
-    def first(self, count: int) -> Source:
-        return _First(self._source, self._list, count)
-
-    def _list(self) -> Iterator[SourceImage]:
-        for image in self._source.list():
-            asked = next(own_prompts((image,), self._prompt))  # its prompt is part of its version
-            if self._is_done is None or not self._is_done(asked):
-                yield image
+def _estimated(job: Job, on_listed: Callable[[int], None] | None) -> Estimate:
+    """What is left, its tokens and their price. All endpoints of a job serve one model, so any of them tells."""
+    alike = (replace(job, model=member.model, endpoint=()) for member in job.members)
+    one = next(each for each in alike if each.request_hash == job.request_hash)
+    return estimate(one, [one.model.name], SAMPLED_IMAGES, on_listed)
 
 
-class _First:
-    """The first images of a listing; a Source."""
+def _chooser(job: Job) -> Callable[[int], Chooser]:
+    """For a number of images: the first so many that the night would ask."""
+    is_done = Output(job.out).finished(job.request_hash)
 
-    def __init__(self, source: Source, listing: Callable[[], Iterator[SourceImage]], count: int) -> None:
-        self._listing = listing
-        self._count = count
-        self.read = source.read
-        self.read_head = source.read_head
+    def left(images: Iterator[SourceImage]) -> Iterator[SourceImage]:
+        return images if is_done is None else filterfalse(is_done, images)
 
-    def list(self) -> Iterator[SourceImage]:
-        return islice(self._listing(), self._count)
+    return lambda count: lambda images: islice(left(images), count)
 
 
-def _scene(job: Job, night: Estimate, scenario: Path | None) -> Scene:
+def _scene(plan: Plan, night: Estimate, scenario: Path | None) -> Scene:
     [row] = night.models
     answer = round(row.output_tokens.expected / row.images) if row.images else 0
-    scene = set_scene(job, answer, find_model(catalogue_name(job.model)).reasoning)
+    scene = set_scene(plan.members, answer, find_model(catalogue_name(plan.model)).reasoning)
     return replace(scene, emulator=load_scenario(scenario).applied_to(scene.emulator)) if scenario else scene
 
 
@@ -142,8 +125,8 @@ def _seconds(scene: Scene, speed: float) -> float:
 
 
 def _play(
-    job: Job,
-    source: Source,
+    plan: Plan,
+    choose: Chooser,
     emulator: EmulatorOptions,
     out: Path,
     environ: Mapping[str, str],
@@ -151,11 +134,11 @@ def _play(
 ) -> tuple[Stats, Summary]:
     """One run against an emulator of its own; what both sides say of it."""
     speed = emulator.time_scale
+    clock: Clock = SystemClock() if speed == 1 else ScaledClock(speed)
     with emulator_child(emulator) as child, asyncio.Runner(loop_factory=loop_factory()) as runner:
-        plan = pointed_at(job, child.address, str(out), speed).plan()
-        clock: Clock = SystemClock() if speed == 1 else ScaledClock(speed)
+        pointed = pointed_at(plan, child.address, str(out), speed)
         try:
-            summary = runner.run(run_live(plan, clock, environment(environ), observer, source))
+            summary = runner.run(run_live(pointed, clock, environment(environ, plan.members), observer, choose))
         except RunError as error:
             if not isinstance(error.summary, Summary):
                 raise

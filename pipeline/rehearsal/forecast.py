@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any, Self
 
 from pipeline.emulator.stats import EndpointStats, Stats
+from pipeline.engine.plan import Plan
 from pipeline.engine.stats import EXIT_CODES, Summary
 from pipeline.estimation import Estimate
-from pipeline.job import Job
 from pipeline.rehearsal.scene import Scene
 
 
@@ -92,7 +92,7 @@ class Rehearsal:
 
 
 def forecast(
-    job: Job, scene: Scene, machine: Machine, night: Estimate, stats: Stats, summary: Summary, speed: float
+    plan: Plan, scene: Scene, machine: Machine, night: Estimate, stats: Stats, summary: Summary, speed: float
 ) -> Rehearsal:
     """From what both sides say of the rehearsed images to the whole night."""
     [row] = night.models
@@ -101,9 +101,9 @@ def forecast(
     pace = (rehearsed - 1) / span if rehearsed > 1 and span > 0 else 0.0
     seconds = _seconds(stats) + ((left - rehearsed) / pace if pace else 0.0)
     whole = rehearsed == left
-    stopped, message, exit_code = _ending(job, night, summary)
+    stopped, message, exit_code = _ending(plan, night, summary)
     return Rehearsal(
-        model=job.model.name,
+        model=plan.model.name,
         images=left,
         rehearsed=rehearsed,
         speed=speed,
@@ -134,17 +134,17 @@ def _cost(night: Estimate, summary: Summary, whole: bool) -> Decimal | None:
     return summary.stats.cost_usd if whole else row.live_usd.expected
 
 
-def _ending(job: Job, night: Estimate, summary: Summary) -> tuple[str | None, str | None, int]:
+def _ending(plan: Plan, night: Estimate, summary: Summary) -> tuple[str | None, str | None, int]:
     if summary.stopped:
         return summary.stopped, summary.message, summary.exit_code
     if night.survey.limited:
-        return "limit", f"--limit {job.run.limit} leaves more to do.", EXIT_CODES["limit"]
+        return "limit", f"--limit {plan.run.limit} leaves more to do.", EXIT_CODES["limit"]
     return None, None, summary.exit_code
 
 
 def _use(scene: Scene, name: str, counters: EndpointStats) -> Use | None:
-    options = scene.emulator.endpoint(name)
-    if options is None or counters.admitted < 2 or counters.first_admitted is None or counters.last_admitted is None:
+    options = scene.endpoint(name)
+    if counters.admitted < 2 or counters.first_admitted is None or counters.last_admitted is None:
         return None
     minutes = (counters.last_admitted - counters.first_admitted) / 60
     # What left last is paid off after this time.

@@ -1,13 +1,17 @@
-"""What stands in for the real endpoint: an emulator with the job's own limits, and the job pointed at it. Pure."""
+"""What stands in for the real endpoint: an emulator with the job's own limits, and the plan pointed at it. Pure."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
+from urllib.parse import quote
 
 from pipeline.api.endpoint import catalogue_name, split_name
-from pipeline.api.options import LimitOptions
-from pipeline.emulator.options import EmulatorOptions
-from pipeline.job import Job
+from pipeline.api.pool.members import MemberOptions
+from pipeline.emulator.options import EmulatorOptions, EndpointOptions
+from pipeline.engine.plan import Plan
+
+Options = TypeVar("Options", EndpointOptions, EmulatorOptions)
 
 # A vision model on a usual evening; nobody promises it. It matters only where concurrency is what limits a job.
 FIRST_TOKEN_SECONDS = 1.0
@@ -28,97 +32,131 @@ NO_LIMIT = 1e9
 
 KEY = "rehearsal"
 KEYS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
+"""Where a key is looked for unless an endpoint names another variable."""
 ADDRESSES = ("OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT")
 TIMEOUT_SECONDS_AT_LEAST = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The endpoint as it is rehearsed."""
+    """The endpoints as they are rehearsed."""
 
     emulator: EmulatorOptions
-    concurrency: int
+    concurrency: Mapping[str, int]
+    """Requests in flight, by endpoint; "" for one that is alone."""
+
+    def endpoint(self, name: str) -> EndpointOptions:
+        """The emulated endpoint of that name."""
+        found = self.emulator.endpoint(name)
+        assert found, name
+        return found
 
     @property
     def answer_seconds(self) -> float:
         """Median time of one answer."""
-        return self.emulator.latency + self.emulator.token_latency * _answer_tokens(self.emulator)
+        return max(_answer_seconds(self.endpoint(name)) for name in self.concurrency)
 
     def images_per_second(self, tokens_each: float) -> float:
         """What limits and concurrency allow, for requests that are admitted as so many tokens."""
-        options = self.emulator
-        allowed = [self.concurrency / self.answer_seconds]
-        if options.rpm:
-            allowed.append(options.rpm / 60)
-        if options.tpm and tokens_each:
-            allowed.append(options.tpm / 60 / tokens_each)
-        return min(allowed)
+        return sum(
+            _images_per_second(self.endpoint(name), count, tokens_each) for name, count in self.concurrency.items()
+        )
 
     @property
     def highest_speed(self) -> float:
         """At which the windows' margins still are longer than this machine is late."""
-        window = min(self.emulator.request_window, self.emulator.token_window)
+        options = [self.endpoint(name) for name in self.concurrency]
+        window = min(min(each.request_window, each.token_window) for each in options)
         return max(1.0, min(MARGIN_SHARE * window, MARGIN_SECONDS_AT_MOST) / LATE_SECONDS)
 
 
-def set_scene(job: Job, answer_tokens: int, reasons: bool) -> Scene:
-    """The emulator for `job`. `answer_tokens`: of a usual answer; `reasons`: most of them are spent unseen."""
-    provider, name = split_name(job.model.name)
-    model = catalogue_name(job.model)
+def set_scene(members: Sequence[MemberOptions], answer_tokens: int, reasons: bool) -> Scene:
+    """The emulator for a job's endpoints. `answer_tokens`: of a usual answer; `reasons`: most are spent unseen."""
+    endpoints = {member.name: _emulated(member, answer_tokens, reasons) for member in members}
+    concurrency = {member.name: member.limits.most_in_flight for member in members}
+    if alone := endpoints.pop("", None):
+        own = {name: getattr(alone, name) for name in EndpointOptions.__slots__}
+        return Scene(EmulatorOptions(**own), concurrency)
+    return Scene(EmulatorOptions(endpoints=endpoints), concurrency)
+
+
+def unlimited_plan(plan: Plan) -> Plan:
+    """The same plan as fast as it goes: what is left is this machine."""
+    # A number that never holds, since without one the throttle would start slowly.
+    members = (replace(each, limits=replace(each.limits, rpm=NO_LIMIT, tpm=None)) for each in plan.members)
+    return replace(plan, members=tuple(members))
+
+
+def unlimited_emulator(options: EmulatorOptions) -> EmulatorOptions:
+    """The emulator for it."""
+    endpoints = {name: _unlimited(each) for name, each in options.endpoints.items()}
+    return replace(_unlimited(options), endpoints=endpoints, scenario=())
+
+
+def pointed_at(plan: Plan, address: str, out: str, speed: float) -> Plan:
+    """The plan with the emulator for its endpoints, writing to `out`; how many images are asked, the listing says."""
+    members = tuple(
+        replace(
+            member,
+            model=replace(member.model, base_url=_base_url(member, address)),
+            # The HTTP client knows no other clock than the machine's.
+            limits=replace(
+                member.limits,
+                timeout_seconds=max(TIMEOUT_SECONDS_AT_LEAST, member.limits.timeout_seconds / speed),
+            ),
+        )
+        for member in plan.members
+    )
+    return replace(plan, members=members, out=out, run=replace(plan.run, limit=None))
+
+
+def environment(environ: Mapping[str, str], members: Sequence[MemberOptions]) -> dict[str, str]:
+    """No key and no address of a real account reaches the run."""
+    kept = {name: value for name, value in environ.items() if name not in ADDRESSES}
+    named = [member.key_env for member in members if member.key_env]
+    return kept | dict.fromkeys((*KEYS, *named), KEY)
+
+
+def _emulated(member: MemberOptions, answer_tokens: int, reasons: bool) -> EndpointOptions:
+    provider, name = split_name(member.model.name)
+    model, limits = catalogue_name(member.model), member.limits
     thinking = math.floor(THINKING_SHARE * answer_tokens) if reasons else 0
-    options = EmulatorOptions(
+    return EndpointOptions(
         model=model,
         deployments={name: model} if provider == "azure" else {},
-        rpm=job.limits.rpm,
-        tpm=job.limits.tpm,
-        request_window=_window(job.limits.request_windows, AZURE_WINDOW_SECONDS if provider == "azure" else 60.0),
-        token_window=_window(job.limits.token_windows, 60.0),
+        rpm=limits.rpm,
+        tpm=limits.tpm,
+        request_window=_window(limits.request_windows, AZURE_WINDOW_SECONDS if provider == "azure" else 60.0),
+        token_window=_window(limits.token_windows, 60.0),
         latency=FIRST_TOKEN_SECONDS,
         token_latency=TOKEN_SECONDS,
         latency_sigma=LATENCY_SIGMA,
         caption_tokens=answer_tokens - thinking,
         reasoning_tokens=thinking,
     )
-    return Scene(options, job.limits.most_in_flight)
 
 
-def unlimited_job(job: Job) -> Job:
-    """The same job as fast as it goes: what is left is this machine."""
-    # A number that never holds, since without one the throttle would start slowly.
-    return replace(job, limits=replace(job.limits, rpm=NO_LIMIT, tpm=None))
+def _base_url(member: MemberOptions, address: str) -> str:
+    root = f"{address}/{quote(member.name, safe='')}".rstrip("/")
+    return root if split_name(member.model.name)[0] == "azure" else f"{root}/v1"
 
 
-def unlimited_emulator(options: EmulatorOptions) -> EmulatorOptions:
-    """The emulator for it."""
-    return replace(options, rpm=None, tpm=None, latency=0.0, token_latency=0.0, rates={}, scenario=())
-
-
-def pointed_at(job: Job, address: str, out: str, speed: float) -> Job:
-    """The job with the emulator for its endpoint, writing to `out`; its images are limited by who lists them."""
-    base = address if split_name(job.model.name)[0] == "azure" else f"{address}/v1"
-    return replace(
-        job,
-        out=out,
-        model=replace(job.model, base_url=base),
-        limits=_sooner(job.limits, speed),
-        run=replace(job.run, limit=None),
-    )
-
-
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """No key and no address of a real account reaches the run."""
-    kept = {name: value for name, value in environ.items() if name not in ADDRESSES}
-    return kept | dict.fromkeys(KEYS, KEY)
-
-
-def _sooner(limits: LimitOptions, speed: float) -> LimitOptions:
-    """The HTTP client knows no other clock than the machine's."""
-    return replace(limits, timeout_seconds=max(TIMEOUT_SECONDS_AT_LEAST, limits.timeout_seconds / speed))
+def _unlimited(options: Options) -> Options:
+    return replace(options, rpm=None, tpm=None, latency=0.0, token_latency=0.0, rates={})
 
 
 def _window(chosen: Iterable[float] | None, usual: float) -> float:
     return min(chosen, default=usual) if chosen is not None else usual
 
 
-def _answer_tokens(options: EmulatorOptions) -> int:
-    return options.caption_tokens + options.reasoning_tokens
+def _answer_seconds(options: EndpointOptions) -> float:
+    return options.latency + options.token_latency * (options.caption_tokens + options.reasoning_tokens)
+
+
+def _images_per_second(options: EndpointOptions, concurrency: int, tokens_each: float) -> float:
+    allowed = [concurrency / _answer_seconds(options)]
+    if options.rpm:
+        allowed.append(options.rpm / 60)
+    if options.tpm and tokens_each:
+        allowed.append(options.tpm / 60 / tokens_each)
+    return min(allowed)

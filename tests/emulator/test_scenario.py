@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.emulator.faults import Step
-from pipeline.emulator.options import EmulatorOptions
+from pipeline.emulator.options import EmulatorOptions, EndpointOptions
 from pipeline.emulator.scenario import Scenario, load_scenario
 from pipeline.errors import UserError
 
@@ -65,6 +65,14 @@ def test_an_endpoint_is_as_the_emulator_but_for_what_it_says(tmp_path):
     assert options.endpoint("north") is None
     assert (options.rpm, options.seed) == (60, 3)
     assert options.scenario == (Step("cut", endpoint="east", seconds=(60, 90)),)
+
+
+def test_an_endpoint_that_is_there_already_is_changed_in_what_the_file_says(tmp_path):
+    scenario = load(tmp_path, '[[endpoint]]\nname = "east"\nlatency = 9.0')
+    options = scenario.applied_to(EmulatorOptions(endpoints={"east": EndpointOptions(rpm=300)}))
+    east = options.endpoint("east")
+    assert east
+    assert (east.rpm, east.latency) == (300, 9.0)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.api.options import EndpointOptions
 from pipeline.emulator.stats import Stats
 from pipeline.engine.stats import Ending, RunStats, Summary
 from pipeline.estimation import Estimate, estimate
 from pipeline.job import Job
 from pipeline.rehearsal.forecast import Machine, Rehearsal, forecast
-from pipeline.rehearsal.scene import Scene, set_scene
+from pipeline.rehearsal.scene import Scene, environment, pointed_at, set_scene
 from pipeline.rehearsal.text import duration, render_rehearsal
 from tests.helpers.pictures import encoded, photo
 
@@ -51,8 +52,9 @@ def summed_up(captioned: int, cost: str = "0", stopped: Ending | None = None, me
 
 
 def foreseen(job: Job, stats: Stats, summary: Summary, machine: Machine | None = None) -> Rehearsal:
-    scene = set_scene(job, ANSWER_TOKENS, reasons=False)
-    return forecast(job, scene, machine or Machine(100.0, 300.0), night_of(job), stats, summary, speed=20.0)
+    plan = job.plan()
+    scene = set_scene(plan.members, ANSWER_TOKENS, reasons=False)
+    return forecast(plan, scene, machine or Machine(100.0, 300.0), night_of(job), stats, summary, speed=20.0)
 
 
 def test_a_night_that_was_rehearsed_as_a_whole_is_told_as_it_was(photos: Path) -> None:
@@ -129,7 +131,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def scene(photos: Path, model: str = "openai:gpt-4o", **options: object) -> Scene:
-    return set_scene(make_job(photos, **options).overlay(model=model), ANSWER_TOKENS, reasons=False)
+    return set_scene(make_job(photos, **options).overlay(model=model).members, ANSWER_TOKENS, reasons=False)
 
 
 def test_the_emulator_has_the_jobs_own_limits(photos: Path) -> None:
@@ -137,7 +139,7 @@ def test_the_emulator_has_the_jobs_own_limits(photos: Path) -> None:
     assert (options.rpm, options.tpm, options.request_window, options.caption_tokens) == (300, 90_000, 1, 50)
     azure = scene(photos, "azure:captions", azure_model="gpt-4o", rpm=60).emulator
     assert (azure.deployments, azure.request_window) == ({"captions": "azure:gpt-4o"}, 10.0)
-    thinking = set_scene(make_job(photos), 100, reasons=True).emulator
+    thinking = set_scene(make_job(photos).members, 100, reasons=True).emulator
     assert (thinking.reasoning_tokens, thinking.caption_tokens) == (80, 20)
 
 
@@ -151,3 +153,25 @@ def test_short_windows_bound_the_speed(photos: Path) -> None:
     assert scene(photos, rpm=60).highest_speed == pytest.approx(50)
     assert scene(photos, rpm=60, request_windows=(10,)).highest_speed == pytest.approx(30)
     assert scene(photos, rpm=60, request_windows=(1,)).highest_speed == pytest.approx(3)
+
+
+def pool(photos: Path) -> Job:
+    east = EndpointOptions(name="east", model="azure:d", azure_model="gpt-4o", base_url="https://east.example", rpm=60)
+    west = EndpointOptions(model="openai:gpt-4o", key_env="WEST_KEY", rpm=120)
+    return replace(make_job(photos), endpoint=(east, west))
+
+
+def test_each_endpoint_of_a_pool_is_emulated(photos: Path) -> None:
+    plan = pool(photos).plan()
+    scene = set_scene(plan.members, ANSWER_TOKENS, reasons=False)
+    assert {name: each.rpm for name, each in scene.emulator.endpoints.items()} == {"east": 60, "endpoint 2": 120}
+    assert scene.images_per_second(300) == 3.0
+    pointed = pointed_at(plan, "http://127.0.0.1:1", "elsewhere", speed=30)
+    assert [member.model.base_url for member in pointed.members] == [
+        "http://127.0.0.1:1/east", "http://127.0.0.1:1/endpoint%202/v1",
+    ]  # fmt: skip
+    assert {member.limits.timeout_seconds for member in pointed.members} == {5.0}
+    environ = environment({"WEST_KEY": "secret", "OPENAI_BASE_URL": "https://real", "HOME": "/home"}, plan.members)
+    assert "secret" not in environ.values()
+    assert "OPENAI_BASE_URL" not in environ
+    assert environ["HOME"] == "/home"

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline.api.options import EndpointOptions
 from pipeline.engine.stats import RunStats
 from pipeline.errors import UserError
 from pipeline.job import Job, run_async
@@ -42,8 +44,21 @@ def test_a_night_is_rehearsed_without_key_money_or_trace(photos: Path, tmp_path:
     assert not out.exists()
 
 
-def test_an_outage_of_the_scenario_shows(photos: Path, tmp_path: Path) -> None:
+def test_a_pool_of_which_one_endpoint_is_gone_for_a_while(photos: Path, tmp_path: Path) -> None:
     scenario = tmp_path / "outage.toml"
+    scenario.write_text('[[step]]\nfault = "cut"\nendpoint = "east"\nseconds = [0, 1]\n')
+    east = EndpointOptions(name="east", model="azure:captions", azure_model="gpt-4o", rpm=300)
+    west = EndpointOptions(name="west", model="openai:gpt-4o", rpm=300, key_env="WEST_KEY")
+    job = replace(Job.create(photos, tmp_path / "out"), endpoint=(east, west))
+    found = rehearse(job, speed=3, scenario=scenario)
+    assert (found.rehearsed, found.reasons) == (13, {"unsupported_format": 1})
+    assert found.retries
+    assert found.requests > 12
+    assert found.stopped is None
+
+
+def test_trouble_of_the_scenario_shows(photos: Path, tmp_path: Path) -> None:
+    scenario = tmp_path / "trouble.toml"
     scenario.write_text('[[step]]\nfault = "insufficient_quota"\nrequests = [5, 1000]\n')
     job = Job.create(photos, tmp_path / "out", model="azure:captions", azure_model="gpt-4o", rpm=600)
     found = rehearse(job, speed=5, scenario=scenario)
