@@ -21,12 +21,20 @@ _NAME_AND_EXTRA_BYTES = 1024
 """What is asked for with a zip member's bytes, so that its local header need not be asked for first."""
 
 
+class _Here(Reader):
+    """This machine, as a source."""
+
+    def list(self) -> Iterator[SourceImage]:
+        """Nothing: those that list have their own."""
+        return iter(())
+
+
 class Anywhere:
     """A source of others: this machine, object stores, web addresses, and archives on either of those."""
 
     def __init__(self, options: SourceOptions, location: Location | None = None, remote: bool = True) -> None:
         """`location`: one whose signature URIs do not have. `remote`: False when all is on this machine."""
-        self._local = Reader(options)
+        self._local = _Here(options)
         self._location = location
         self._objects = ObjectReader(options.max_bytes, location)
         self._web = WebReader(options)
