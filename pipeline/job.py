@@ -21,9 +21,10 @@ from pipeline.api.endpoint import split_name
 from pipeline.api.options import EndpointOptions, LimitOptions, ModelOptions
 from pipeline.api.pool.members import MemberOptions, members_of
 from pipeline.clock import SystemClock
+from pipeline.engine.notify import Notifier, NotifyOptions
 from pipeline.engine.plan import Plan, RunOptions
 from pipeline.engine.stats import Observer, Summary
-from pipeline.errors import UserError
+from pipeline.errors import NightcapError, UserError
 from pipeline.images import ImageOptions
 from pipeline.objects import without_secrets
 from pipeline.sources import SourceOptions, split_source
@@ -36,6 +37,7 @@ SECTIONS: dict[str, type] = {
     "limits": LimitOptions,
     "store": StoreOptions,
     "run": RunOptions,
+    "notify": NotifyOptions,
 }
 # What each of several endpoints has for itself: said for all of them on the command line, it would mean none or one.
 OF_AN_ENDPOINT = {"name", *(f.name for f in fields(EndpointOptions))} - {"model", "priority", "key_env"}
@@ -55,6 +57,7 @@ class Job:
     """`[[endpoint]]`: several that share the job; none: the one that `model` describes."""
     store: StoreOptions = field(default_factory=StoreOptions)
     run: RunOptions = field(default_factory=RunOptions)
+    notify: NotifyOptions = field(default_factory=NotifyOptions)
 
     @classmethod
     def create(cls, sources: str | Path | Sequence[str | Path], out: str | Path, **options: Any) -> Self:
@@ -164,7 +167,24 @@ async def run_async(job: Job, observer: Observer | None = None) -> Summary:
     """
     from pipeline.engine.live import run_live  # with HTTP client and Parquet: 0.5 s that an estimate does not need
 
-    return await run_live(job.plan(), SystemClock(), os.environ, observer)
+    clock = SystemClock()
+    notifier = Notifier(job.notify, os.environ, clock)
+    try:
+        summary = await run_live(job.plan(), clock, os.environ, observer)
+    except NightcapError as error:
+        await notifier.tell(_ended_by(error, job))
+        raise
+    await notifier.tell(summary.to_dict())
+    return summary
+
+
+def _ended_by(error: NightcapError, job: Job) -> Mapping[str, object]:
+    """The summary of a run that has none, in the same words."""
+    summary = getattr(error, "summary", None)
+    if isinstance(summary, Summary):
+        return summary.to_dict()
+    head = {"run_id": None, "out": without_secrets(job.out), "model": job.model.name, "exit_code": error.exit_code}
+    return {**head, "stopped": "trouble", "message": str(error), "seconds": 0.0}
 
 
 def run(job: Job, observer: Observer | None = None) -> Summary:
@@ -236,6 +256,9 @@ def _resolved(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     document = dict(document)
     if "out" in document:
         document["out"] = absolute(document["out"])
+    notify = document.get("notify")
+    if isinstance(notify, dict) and "summary_file" in notify:
+        document["notify"] = {**notify, "summary_file": absolute(notify["summary_file"])}
     source = document.get("source")
     if isinstance(source, dict) and isinstance(source.get("paths"), list):
         document["source"] = {**source, "paths": [_resolved_source(path, absolute) for path in source["paths"]]}

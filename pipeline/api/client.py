@@ -48,7 +48,7 @@ class Client:
             # A load balancer's cookie would send every request to the same of its servers.
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={**self.endpoint.headers, "User-Agent": "nightcap"},
-            proxy=_proxy(self.endpoint.url),
+            proxy=proxy_for(self.endpoint.url),
             timeout=self._timeout,
         )
         return self
@@ -137,7 +137,7 @@ class _Body(aiohttp.Payload):
             await writer.write(part)
 
 
-def _proxy(url: str) -> str | None:
+def proxy_for(url: str) -> str | None:
     """The proxy that the environment names for `url`.
 
     Not left to aiohttp (`trust_env`): it would look into the environment and into .netrc in a thread for every request,

@@ -1,0 +1,47 @@
+"""One JSON document to one web address, when a night has ended. Raises nothing, and keeps the address secret."""
+
+import json
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from pipeline.api.client import proxy_for
+from pipeline.clock import Clock
+
+TRIES = 3
+TRY_SECONDS = 5.0
+PAUSE_SECONDS = 2.0
+_WORTH_ANOTHER_TRY = (408, 429)
+
+
+async def post_document(url: str, document: Mapping[str, object], clock: Clock) -> str | None:
+    """Post it; None when it was taken, else why not, without the address's path and query: they are its password.
+
+    Takes at most 19 s.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "it is not a web address"
+    timeout = aiohttp.ClientTimeout(total=TRY_SECONDS)
+    # As bytes once: numbers that are no JSON are the caller's mistake, and would be met at the first try.
+    body = json.dumps(document, default=str).encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "nightcap"}
+    trouble: str | None = None
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers, proxy=proxy_for(url)) as session:
+        for number in range(TRIES):
+            if number:
+                await clock.sleep(PAUSE_SECONDS)
+            try:
+                # A redirect would carry the document to another host.
+                async with session.post(url, data=body, allow_redirects=False) as response:
+                    status = response.status
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                trouble = f"{parts.hostname} cannot be reached ({type(error).__name__})"
+                continue
+            if status < 300:
+                return None
+            trouble = f"{parts.hostname} answered {status}"
+            if status < 500 and status not in _WORTH_ANOTHER_TRY:
+                break
+    return trouble
