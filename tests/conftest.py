@@ -22,6 +22,7 @@ HERE = ("127.0.0.1", "::1", "localhost", "", None)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=3, help="How often the crash test kills the command.")
+    parser.addoption("--fetch", action="store_true", help="Let a test fetch files from the package index.")
 
 
 @pytest.fixture(scope="session", autouse=True)

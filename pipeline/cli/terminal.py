@@ -12,7 +12,8 @@ class Formatter(logging.Formatter):
     """One line for a message; a traceback keeps its lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = printable(redact(record.message))
+        first, marker, trace = redact(record.message).partition("\nTraceback")  # as another process tells it
+        record.message = printable(first) + _lines(marker + trace)
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:
