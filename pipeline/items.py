@@ -101,6 +101,8 @@ class Request:
     predicted_image_tokens: int | None
     """None: the model's rule is unknown. Never 0 for unknown."""
     predicted_prompt_tokens: int | None
+    max_tokens: int | None = None
+    """Upper bound of the answer where it is not the job's."""
 
 
 @dataclass(frozen=True, slots=True)

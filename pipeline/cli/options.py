@@ -50,6 +50,11 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _decorate(command, _LIMITS)
 
 
+def comma_separated(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """`a,b` as a tuple."""
+    return tuple(word.strip() for word in (value or "").split(",") if word.strip())
+
+
 def _decorate(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)

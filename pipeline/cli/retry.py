@@ -6,14 +6,20 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import limit_options
+from pipeline.cli.options import comma_separated, limit_options
 from pipeline.cli.run import run_and_show
 from pipeline.cli.terminal import show
 
 
 @click.command()
 @click.argument("out")
-@click.option("--reason", required=True, help="Reasons as `nightcap status` shows them, separated by commas.")
+@click.option(
+    "--reason",
+    "reasons",
+    required=True,
+    callback=comma_separated,
+    help="Reasons as `nightcap status` shows them, separated by commas.",
+)
 @click.option(
     "--max-tokens", "raised_max_tokens", type=click.IntRange(min=1), help="For truncated; default: twice as many."
 )
@@ -22,7 +28,7 @@ from pipeline.cli.terminal import show
 @click.option("--dry-run", is_flag=True, help="Say which rows it would ask again; ask and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
-def retry(out: str, reason: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def retry(out: str, reasons: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Ask again for the rows of OUT that ended for one of these reasons.
 
     The images are read again from the sources of the job that made OUT, with today's environment. `filtered` means all
@@ -37,7 +43,6 @@ def retry(out: str, reason: str, dry_run: bool, as_json: bool, quiet: bool, **op
     from pipeline.report.retry import render_retry, retry_to_dict
     from pipeline.store import rows_to_retry
 
-    reasons = tuple(word.strip() for word in reason.split(",") if word.strip())
     if wrong := unknown_reason(reasons) if reasons else "--reason is empty; `nightcap status` shows the reasons.":
         raise UserError(wrong)
     rows = rows_to_retry(out, reasons)

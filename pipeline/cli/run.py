@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.estimate import show_estimate
-from pipeline.cli.options import limit_options, model_options, read_job
+from pipeline.cli.options import comma_separated, limit_options, model_options, read_job
 from pipeline.cli.terminal import show
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @model_options
 @limit_options
 @click.option("--limit", type=click.IntRange(min=0), help="Ask for at most N images, then stop (exit 4).")
+@click.option("--reask", callback=comma_separated, help="Ask once more where the answer is: truncated, refused, ...")
+@click.option("--language", help="Captions must be in this language, as de; needs the extra language.")
 @click.option("--replace", is_flag=True, help="Ask again for rows of OUT that were made with another request.")
 @click.option(
     "--dry-run", is_flag=True, help="Say what it would take, as `nightcap estimate` does; ask and write nothing."

@@ -18,6 +18,9 @@ from pipeline.api.options import ModelOptions
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.prompts import own_prompts
 from pipeline.clock import Clock, utc
+from pipeline.engine.asking.language import load_language_check
+from pipeline.engine.asking.lint import LanguageCheck
+from pipeline.engine.asking.reask import Reask
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.fetching import FETCHED_BYTES, Fetcher, fetch_images
 from pipeline.engine.flow.byte_budget import ByteBudget
@@ -29,7 +32,7 @@ from pipeline.engine.preparing.processes import Processes, open_processes
 from pipeline.engine.preparing.remaking import make_smaller
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
-from pipeline.engine.stages import Line, ask_images, list_images, prepare_images, record_images, take_records
+from pipeline.engine.stages import Asking, Line, ask_images, list_images, prepare_images, record_images, take_records
 from pipeline.engine.stats import Ending, Observer, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
@@ -64,6 +67,7 @@ class _Run:
     """By the monotonic clock."""
     stats: RunStats
     stop: Stop
+    check_language: LanguageCheck | None = None
 
     def summarize(self) -> Summary:
         """The run as it stands."""
@@ -108,6 +112,8 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
     plan, model, stats = run.plan, run.model, run.stats
     async with open_pools() as pools:
         await on(pools.images, _warm_up, plan.model, model, run.clock)
+        if language := plan.run.language:
+            run = replace(run, check_language=await on(pools.images, load_language_check, language))
         opening = open_provider(
             _asked_for(plan),
             model,
@@ -144,11 +150,12 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
         stop=run.stop,
         retry=retry,
     )
-    context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.detail)
+    context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.detail, run.check_language)
     fetcher = Fetcher(run.source, run.stop, run.clock, random.Random())
     reusable = [status for status in REUSABLE if status not in plan.run.retry]
     reuse = Reuse(store, pools.disk, context, run.clock, reusable)
     remake = functools.partial(make_smaller, processes.prepare)
+    asking = Asking(provider, remake, reuse, Reask(plan.run.reask, _raised_max_tokens(plan), run.check_language))
     status_of = retry.status_of if retry else store.finished_status
     try:
         with run.stop.abandonable():
@@ -161,7 +168,7 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
                 for number in range(preparers):
                     start(prepare_images(line, processes.prepare), name=f"prepare-{number}")
                 for number in range(askers):
-                    start(ask_images(line, provider, remake, reuse), name=f"ask-{number}")
+                    start(ask_images(line, asking), name=f"ask-{number}")
                 start(record_images(line, store, context, pools.disk, run.clock), name="record")
     finally:
         if records := take_records(line, context, len(line.done)):
@@ -173,8 +180,12 @@ def _asked_for(plan: Plan) -> list[MemberOptions]:
     """Who is asked for what; more of an answer where it was cut off before. `request_hash` is the job's still."""
     if "truncated" not in plan.run.retry:
         return list(plan.members)
-    raised = plan.run.raised_max_tokens or 2 * plan.model.max_tokens
+    raised = _raised_max_tokens(plan)
     return [replace(member, model=replace(member.model, max_tokens=raised)) for member in plan.members]
+
+
+def _raised_max_tokens(plan: Plan) -> int:
+    return plan.run.raised_max_tokens or 2 * plan.model.max_tokens
 
 
 def build_preparer(plan: Plan, model: Model, provider: Provider) -> Preparer:

@@ -11,10 +11,13 @@ from pipeline.reasons import unknown_reason
 from pipeline.sources import SourceOptions
 from pipeline.store import StoreOptions
 
+ANSWERED = ("truncated", "refused", "repetition", "wrong_language", "empty_reply", "filtered")
+"""Reasons of an answer that another try may better."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What this run shall do; none of it changes an answer."""
+    """What this run shall do; none of it changes what is asked."""
 
     limit: int | None = None
     """Ask for at most so many images, then stop (exit 4)."""
@@ -23,6 +26,11 @@ class RunOptions:
 
     retry: tuple[str, ...] = ()
     """Reasons: ask again for the rows of the output that ended so, and for nothing else (`nightcap retry`)."""
+    reask: tuple[str, ...] = ()
+    """Reasons for which an image is asked once more at once: `truncated`, `refused`, `repetition`, `wrong_language`,
+    `empty_reply`, `filtered`. Costs another request; the row holds the usage of both."""
+    language: str | None = None
+    """ISO 639-1 code, as `de`: an answer in another language is no caption (extra `language`)."""
     raised_max_tokens: int | None = None
     """Upper bound of an answer that is asked for again because it was cut off; None: twice `max_tokens`."""
     fetchers: int = 32
@@ -35,6 +43,9 @@ class RunOptions:
     def __post_init__(self) -> None:
         if wrong := unknown_reason(self.retry):
             raise UserError(wrong)
+        for reason in self.reask:
+            if reason not in ANSWERED:
+                raise UserError(f"reask names {reason!r}; it takes {', '.join(ANSWERED)}.")
         if self.raised_max_tokens is not None and self.raised_max_tokens < 1:
             raise UserError(f"raised_max_tokens is {self.raised_max_tokens}; give 1 or more.")
         if self.fetchers < 1:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from pipeline.engine.asking.lint import LanguageCheck, find_flaw
 from pipeline.items import Answer, Failure, Probe, Record, Reply, Request, Respondent, SourceImage, Status
 
 
@@ -44,6 +45,7 @@ class RowContext:
     respondent: Respondent
     """Of images that nobody was asked about."""
     detail: str
+    check_language: LanguageCheck | None = None
 
 
 Outcome = Asked | Reused | Unprepared
@@ -60,19 +62,23 @@ def to_record(outcome: Outcome, run: RowContext) -> Record:
             return _unprepared_row(outcome, run)
 
 
-def judge(outcome: Reply | Failure) -> tuple[Status, str | None, str | None]:
-    """(status, reason, message) of an answer. A refusal, an empty or a cut-off answer is not a caption."""
+def judge(
+    outcome: Reply | Failure, check_language: LanguageCheck | None = None
+) -> tuple[Status, str | None, str | None]:
+    """(status, reason, message) of an answer. A refusal, an empty, endless or cut-off answer is not a caption."""
     if isinstance(outcome, Failure):
         return outcome.status, outcome.reason, outcome.message
     if outcome.refusal and not outcome.caption:
         return "refused", "refused", outcome.refusal
-    if outcome.finish_reason == "length":
-        if not outcome.caption:
-            message = "The model used up max_tokens without an answer (reasoning counts); raise --max-tokens."
-            return "failed", "empty_reply", message
+    cut_off = outcome.finish_reason == "length"
+    if cut_off and not outcome.caption:
+        message = "The model used up max_tokens without an answer (reasoning counts); raise --max-tokens."
+        return "failed", "empty_reply", message
+    if flaw := find_flaw(outcome.caption, check_language):
+        reason, message = flaw
+        return "refused" if reason == "refused" else "failed", reason, message
+    if cut_off:
         return "truncated", "truncated", "The answer was cut off at max_tokens."
-    if not outcome.caption:
-        return "failed", "empty_reply", "The model answered with nothing."
     return "captioned", None, None
 
 
@@ -136,7 +142,7 @@ def _reused_row(outcome: Reused, run: RowContext) -> Record:
 def _asked_row(outcome: Asked, run: RowContext) -> Record:
     request, answer, result = outcome.request, outcome.answer, outcome.answer.outcome
     image, probe, sent, usage, asked = request.image, request.probe, request.sent, answer.usage, answer.respondent
-    status, reason, message = judge(result)
+    status, reason, message = judge(result, run.check_language)
     return Record(
         key=image.key,
         uri=image.uri,

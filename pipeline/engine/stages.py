@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.api.asker import Remake
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import Clock
+from pipeline.engine.asking.reask import Reask
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
@@ -141,18 +142,29 @@ async def _pass_on(line: Line, result: Request | Unprepared) -> None:
         await line.ready.put(result)
 
 
-async def ask_images(line: Line, provider: Provider, remake: Remake, reuse: Reuse) -> None:
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What the asking tasks share."""
+
+    provider: Provider
+    remake: Remake
+    reuse: Reuse
+    reask: Reask
+
+
+async def ask_images(line: Line, asking: Asking) -> None:
     """Ask one image at a time; as many of these loops run as requests may be in flight."""
     with line.done.sending():
         while requests := await line.ready.get():
-            await _settle(line, provider, remake, reuse, requests.pop())
+            await _settle(line, asking, requests.pop())
 
 
-async def _settle(line: Line, provider: Provider, remake: Remake, reuse: Reuse, request: Request) -> None:
+async def _settle(line: Line, asking: Asking, request: Request) -> None:
     """Ends in an outcome; or, when the run stops before the request left, in nothing: it waits for the next run.
 
     An image whose content is being asked at this moment is left to who asks it.
     """
+    reuse = asking.reuse
     try:
         reused = await reuse.find(request)
     except RunError as error:
@@ -161,7 +173,7 @@ async def _settle(line: Line, provider: Provider, remake: Remake, reuse: Reuse, 
     if reused:
         await _done(line, request, reused)
     elif not reuse.follow(request):
-        asked = await _ask(line, provider, remake, request)
+        asked = await _ask(line, asking, request)
         caption, followers = reuse.settle(request, asked)
         if caption is None:
             line.ready.put_back(followers)
@@ -171,17 +183,25 @@ async def _settle(line: Line, provider: Provider, remake: Remake, reuse: Reuse, 
                 await _done(line, follower, reuse.copy(follower, caption))
 
 
-async def _ask(line: Line, provider: Provider, remake: Remake, request: Request) -> Asked | None:
-    answer: Answer | None = None
+async def _ask(line: Line, asking: Asking, request: Request) -> Asked | None:
+    answer = await _answer(line, asking, request)
+    if answer is None:
+        return None
+    again = asking.reask.again(request, answer)
+    if again and (second := await _answer(line, asking, again)):
+        return asking.reask.both(request, answer, second)
+    # Without its body: a row needs none, and rows wait for each other longer than requests do.
+    return Asked(answer.remade or replace(request, body=b""), answer)
+
+
+async def _answer(line: Line, asking: Asking, request: Request) -> Answer | None:
     try:
-        if not line.stop.requested:
-            answer = await provider.ask(request, remake)
+        return None if line.stop.requested else await asking.provider.ask(request, asking.remake)
     except ThrottleClosed:
-        pass
+        return None
     except RunError as error:
         line.stop.fail(error)
-    # Without its body: a row needs none, and rows wait for each other longer than requests do.
-    return Asked(answer.remade or replace(request, body=b""), answer) if answer else None
+        return None
 
 
 async def _done(line: Line, request: Request, outcome: Outcome | None) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from pipeline.api.asker import Remake
+from pipeline.engine.asking.reask import Reask
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.preparing.preparer import Listed
@@ -45,6 +46,9 @@ class Dollar:
 
 
 ASKED = Respondent("openai", "gpt-4o")
+
+
+NO_REASK = Reask((), 0)
 
 
 def context() -> RowContext:

@@ -23,6 +23,7 @@ from pipeline.engine.record import Unprepared
 from pipeline.engine.stages import (
     HOP_BYTES,
     HOP_IMAGES,
+    Asking,
     Line,
     ask_images,
     list_images,
@@ -34,6 +35,7 @@ from pipeline.engine.stages import (
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Answer, Failure, Request, SourceImage
 from tests.engine.making import (
+    NO_REASK,
     MemoryStore,
     ScriptedProvider,
     answer,
@@ -123,7 +125,7 @@ async def running(
                 group.create_task(prepare_images(of, partial(on, pool, prepare)))
             reuse = Reuse(store, disk, context(), FakeClock())
             for _ in range(provider.concurrency):
-                group.create_task(ask_images(of, provider, nothing_smaller, reuse))
+                group.create_task(ask_images(of, Asking(provider, nothing_smaller, reuse, NO_REASK)))
             group.create_task(record_images(of, store, context(), disk, ImpatientClock()))
             yield
 
@@ -372,7 +374,9 @@ async def test_an_answer_that_waits_for_the_recorder_survives_a_cancel() -> None
             await of.in_flight.take(4)
             await of.ready.put(request(name))
         provider = ScriptedProvider(caption)
-        asking = [asyncio.ensure_future(ask_images(of, provider, nothing_smaller, reuse)) for _ in range(3)]
+        asking = [
+            asyncio.ensure_future(ask_images(of, Asking(provider, nothing_smaller, reuse, NO_REASK))) for _ in range(3)
+        ]
         await until(lambda: of.in_flight.used == 0)
         assert len(of.done) == 1, "the others wait for room"
         for task in asking:

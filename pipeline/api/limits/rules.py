@@ -65,4 +65,5 @@ class AdmissionCost:
         """Never below what the provider may take it for: its own estimate of the text, or our exact count."""
         estimate = math.ceil(self.prompt_characters / CHARACTERS_PER_TOKEN) + (request.predicted_image_tokens or 0)
         prompt = max(estimate, request.predicted_prompt_tokens or 0)
-        return max(prompt, self.max_tokens) if self.counting == "larger" else prompt + self.max_tokens
+        answer = request.max_tokens or self.max_tokens
+        return max(prompt, answer) if self.counting == "larger" else prompt + answer

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pipeline.api.client import Client
@@ -94,7 +94,10 @@ class Member:
 
     def body(self, request: Request) -> tuple[bytes, bytes]:
         """The parts of the body, in the form that this endpoint takes."""
-        return self._head, without_detail(request.body) if "detail" in self.form.corrected else request.body
+        head = self._head
+        if request.max_tokens:
+            head = render_head(replace(self.options.model, max_tokens=request.max_tokens), self.form)
+        return head, without_detail(request.body) if "detail" in self.form.corrected else request.body
 
     def correct(self, parameter: Parameter, asked_in: Form) -> bool:
         """Remember that it refused `parameter`, asked in this form; False: it was corrected before, in vain.

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from pipeline.engine.asking import reuse as module
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.record import Asked, Reused, to_record
-from pipeline.engine.stages import Line, ask_images, take_records
+from pipeline.engine.stages import Asking, Line, ask_images, take_records
 from pipeline.errors import RunError
 from pipeline.items import OWN_PROMPT, Answer, Failure, Record, Request
 from tests.engine.making import (
+    NO_REASK,
     Dollar,
     MemoryStore,
     ScriptedProvider,
@@ -43,7 +44,7 @@ async def ask_all(
                     await of.in_flight.take(len(each.body))
                     await of.ready.put(each)
                 for _ in range(provider.concurrency):
-                    group.create_task(ask_images(of, provider, nothing_smaller, reuse))
+                    group.create_task(ask_images(of, Asking(provider, nothing_smaller, reuse, NO_REASK)))
                 while of.in_flight.used:
                     await asyncio.sleep(0)
     return of, take_records(of, context(), 1000)

@@ -1,0 +1,76 @@
+"""An answer that is no caption, asked for once more at once. Pure decisions; `stages` does the asking.
+
+Both answers were paid for: the row holds the usage of both, and the prediction of both beside it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TypeVar
+
+from pipeline.engine.asking.lint import LanguageCheck
+from pipeline.engine.record import Asked, judge
+from pipeline.items import Answer, Failure, Reply, Request, Usage
+
+Number = TypeVar("Number", int, Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class Reask:
+    """When to ask once more, and with which limit."""
+
+    reasons: Collection[str]
+    raised_max_tokens: int
+    """For an answer that was cut off."""
+    check_language: LanguageCheck | None = None
+
+    def again(self, request: Request, answer: Answer) -> Request | None:
+        """The question to ask once more; None when the answer will do, or the job does not want that."""
+        reason = self._reason(answer.outcome)
+        if reason is None or reason.partition(":")[0] not in self.reasons:
+            return None
+        if isinstance(answer.outcome, Reply) and answer.outcome.finish_reason == "length":
+            return replace(request, max_tokens=self.raised_max_tokens)
+        return request
+
+    def both(self, request: Request, first: Answer, second: Answer) -> Asked:
+        """One outcome of two answers: the second, unless it is the worse."""
+        better = second if self._rank(second.outcome) >= self._rank(first.outcome) else first
+        answer = replace(
+            better,
+            attempts=first.attempts + second.attempts,
+            started_at=first.started_at,
+            finished_at=second.finished_at,
+            usage=_sum(first.usage, second.usage),
+            cost_usd=_plus(first.cost_usd, second.cost_usd),
+            price_date=second.price_date or first.price_date,
+        )
+        asked = better.remade or replace(request, body=b"")
+        billed = sum(each.usage.prompt_tokens is not None for each in (first, second))
+        predicted = replace(
+            asked,
+            predicted_prompt_tokens=_times(asked.predicted_prompt_tokens, billed),
+            predicted_image_tokens=_times(asked.predicted_image_tokens, billed),
+        )
+        return Asked(predicted, answer)
+
+    def _reason(self, outcome: Reply | Failure) -> str | None:
+        return judge(outcome, self.check_language)[1]
+
+    def _rank(self, outcome: Reply | Failure) -> int:
+        """Better ones are higher: a caption, one cut off, an answer that is none, no answer."""
+        status = judge(outcome, self.check_language)[0]
+        return {"captioned": 3, "truncated": 2}.get(status, int(isinstance(outcome, Reply)))
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    names = Usage.__dataclass_fields__
+    return Usage(**{name: _plus(getattr(one, name), getattr(other, name)) for name in names})
+
+
+def _plus(one: Number | None, other: Number | None) -> Number | None:
+    return other if one is None else one if other is None else one + other
+
+
+def _times(predicted: int | None, billed: int) -> int | None:
+    return None if predicted is None else predicted * max(billed, 1)
