@@ -76,7 +76,7 @@ def _own_names(source: Source, name: str) -> frozenset[str]:
 def _bucket(path: str, options: SourceOptions) -> Source:
     location = find_location(path)
     assert location is not None
-    return Bucket(location, options)
+    return Bucket(options, location)
 
 
 def _glob(path: str, options: SourceOptions) -> Source:

@@ -29,9 +29,10 @@ class Bucket(ObjectReader):
     listed by a store; empty objects that stand for a folder are left out here.
     """
 
-    def __init__(self, location: Location, options: SourceOptions) -> None:
-        super().__init__(options.max_bytes, location)
-        self._location = location
+    _location: Location
+
+    def __init__(self, options: SourceOptions, location: Location) -> None:
+        super().__init__(options, location)
         folder, glob = split_glob(location.path) if is_glob(location.path) else (location.path, None)
         self._prefix = "" if folder == "." else folder
         self._is_wanted = _names_wanted(options, glob)

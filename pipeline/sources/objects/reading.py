@@ -6,6 +6,7 @@ from typing import TypeVar
 from pipeline.errors import ImageError, NightcapError, RunError, Unavailable, UserError
 from pipeline.items import SourceImage
 from pipeline.objects import HASTY, Location, Objects, open_objects
+from pipeline.sources.options import SourceOptions
 
 T = TypeVar("T")
 
@@ -16,17 +17,21 @@ _TRIALS = 5
 class ObjectReader:
     """Reads what `s3://`, `gs://` and `az://` URIs name, and containers that it is told of; opens each bucket once.
 
-    A request that fails is tried again for some seconds only, since the engine does the waiting.
+    A request that fails is tried again for some seconds only, since the engine does the waiting. Another process gets
+    one that has opened nothing.
     """
 
-    def __init__(self, max_bytes: int, location: Location | None = None) -> None:
+    def __init__(self, options: SourceOptions, location: Location | None = None) -> None:
         """`location`: what URIs may begin with besides; one with a signature cannot be opened from a URI."""
-        self._max_bytes = max_bytes
+        self._options = options
+        self._max_bytes = options.max_bytes
+        self._location = location
         self._buckets: dict[str, Objects] = {}
         self._read: dict[str, str] = {}
         """By bucket, the last object that was read."""
-        if location is not None:
-            self._buckets[location.base] = open_objects(location, patience=HASTY)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self._options, self._location)
 
     async def fetch(self, image: SourceImage) -> bytes:
         import obstore
@@ -80,7 +85,8 @@ class ObjectReader:
         for base, bucket in self._buckets.items():
             if uri.startswith(base):
                 return bucket
-        bucket = open_objects(uri, patience=HASTY)
+        own = self._location is not None and uri.startswith(self._location.base)
+        bucket = open_objects(self._location if own and self._location else uri, patience=HASTY)
         self._buckets[bucket.location.base] = bucket
         return bucket
 
