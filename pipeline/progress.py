@@ -62,7 +62,7 @@ def _bar() -> Iterator[Callable[[RunStats], None]]:
 
         def draw(stats: RunStats) -> None:
             # Until the listing has ended the total is not known, and an ETA would be a lie.
-            bar.total = stats.todo if stats.listing_done or stats.limit_reached else None
+            bar.total = stats.todo if stats.listing_done or stats.not_asked else None
             bar.set_postfix_str(describe(stats), refresh=False)
             bar.update(stats.recorded - bar.n)
             bar.refresh()

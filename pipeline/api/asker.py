@@ -77,7 +77,7 @@ class Asker:
             ends = isinstance(outcome, Reply) or await self._ends(decision, course, permit.member, form, remake)
             trouble = None if ends else self._throttle.pool.lost()
             again = not ends and trouble is None
-            self._on_attempt(Attempt(outcome, received - sent, sent - queued, body_bytes, again))
+            self._on_attempt(Attempt(permit.member.target, outcome, received - sent, sent - queued, body_bytes, again))
             if trouble:
                 raise RunError(trouble)
             if ends:

@@ -7,9 +7,24 @@ from pipeline.items import Failure, Reply
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request went; holds no secret."""
+
+    name: str
+    """Unique among the endpoints of a run."""
+    provider: str
+    model: str
+    """As the request names it; the deployment where the address does."""
+    host: str | None = None
+    """None: nothing went over a network."""
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One request that was sent; an image may take several."""
 
+    target: Target
     outcome: Reply | Failure
     latency_seconds: float
     """From sending to the last byte of the answer, or to the failure."""

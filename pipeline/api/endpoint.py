@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
+from pipeline.api.attempt import Target
 from pipeline.api.options import ModelOptions
 from pipeline.errors import UserError
 
+PORTS = {"http": 80, "https": 443}
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 
@@ -28,6 +30,14 @@ class Endpoint:
     body_model: str | None
     """`model` in the body; None where the URL names the deployment."""
     deployment: str | None = None
+
+    @property
+    def target(self) -> Target:
+        """The same without the key, for metrics and logs."""
+        parts = urlsplit(self.url)
+        model = self.deployment or self.body_model or ""
+        name = f"{parts.netloc}/{model}"
+        return Target(name, self.provider, model, parts.hostname, parts.port or PORTS[parts.scheme])
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=0), help="Ask for at most N images, then stop (exit 4).")
 @click.option("--reask", callback=comma_separated, help="Ask once more where the answer is: truncated, refused, ...")
 @click.option("--language", help="Captions must be in this language, as de; needs the extra language.")
+@click.option(
+    "--deadline", help="Be done by then (exit 4): 06:00 is the next one, local time; or an ISO date and time."
+)
 @click.option("--replace", is_flag=True, help="Ask again for rows of OUT that were made with another request.")
 @click.option(
     "--dry-run", is_flag=True, help="Say what it would take, as `nightcap estimate` does; ask and write nothing."

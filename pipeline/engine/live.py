@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
+from pipeline.api.attempt import Attempt
 from pipeline.api.endpoint import catalogue_name
 from pipeline.api.options import ModelOptions
 from pipeline.api.pool.members import MemberOptions
@@ -22,9 +23,11 @@ from pipeline.engine.asking.language import load_language_check
 from pipeline.engine.asking.lint import LanguageCheck
 from pipeline.engine.asking.reask import Reask
 from pipeline.engine.asking.reuse import Reuse
+from pipeline.engine.control.deadline import parse_deadline, watch_deadline
 from pipeline.engine.fetching import FETCHED_BYTES, Fetcher, fetch_images
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.metrics.run_metrics import RunMetrics
 from pipeline.engine.plan import Plan
 from pipeline.engine.pools import Pools, on, open_pools
 from pipeline.engine.preparing.preparer import Fit, Listed, Preparer
@@ -32,7 +35,7 @@ from pipeline.engine.preparing.processes import Processes, open_processes
 from pipeline.engine.preparing.remaking import make_smaller
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
-from pipeline.engine.stages import Asking, Line, ask_images, list_images, prepare_images, record_images, take_records
+from pipeline.engine.stages import Asking, Line, ask_images, list_images, prepare_images, record_images, record_rest
 from pipeline.engine.stats import Ending, Observer, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
@@ -65,19 +68,35 @@ class _Run:
     clock: Clock
     begun: float
     """By the monotonic clock."""
+    deadline: float | None
+    """By the wall clock."""
     stats: RunStats
+    metrics: RunMetrics
     stop: Stop
     check_language: LanguageCheck | None = None
+
+    def on_attempt(self, attempt: Attempt) -> None:
+        """A request has ended."""
+        self.stats.add_attempt(attempt)
+        self.metrics.add_attempt(attempt)
 
     def summarize(self) -> Summary:
         """The run as it stands."""
         stats, stop, plan = self.stats, self.stop, self.plan
-        ending: Ending | None = "trouble" if stop.error else stop.reason or ("limit" if stats.limit_reached else None)
         message = str(stop.error) if stop.error else None
         price = find_price(self.model, utc(self.clock.time()).date())
         input_usd = price.base.input if price else None
         seconds = self.clock.monotonic() - self.begun
-        return Summary(self.id, without_secrets(plan.out), plan.model.name, seconds, stats, ending, message, input_usd)
+        out, ending = without_secrets(plan.out), self._ending()
+        return Summary(self.id, out, plan.model.name, seconds, stats, ending, message, input_usd, self.metrics)
+
+    def _ending(self) -> Ending | None:
+        stats, stop = self.stats, self.stop
+        if stop.error:
+            return "trouble"
+        if stop.reason in ("deadline", "budget") and stats.listing_done and not stats.left:
+            return None  # it came when all was done
+        return stop.reason or ("limit" if stats.not_asked else None)
 
 
 async def run_live(
@@ -94,8 +113,20 @@ async def run_live(
     """
     model = find_model(catalogue_name(plan.model))
     _fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
-    source = open_source(plan.source)
-    run = _Run(new_run_id(clock), plan, model, source, choose, clock, clock.monotonic(), RunStats(), Stop())
+    deadline = parse_deadline(plan.run.deadline, clock.time()) if plan.run.deadline else None
+    run = _Run(
+        id=new_run_id(clock),
+        plan=plan,
+        model=model,
+        source=open_source(plan.source),
+        choose=choose,
+        clock=clock,
+        begun=clock.monotonic(),
+        deadline=deadline,
+        stats=RunStats(),
+        metrics=RunMetrics(),
+        stop=Stop(clock, plan.run.grace_seconds),
+    )
     with signals_interrupt(run.stop):
         try:
             await _open_and_run(run, environ, observer)
@@ -121,7 +152,7 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
             pools.image_workers,
             environ,
             run.clock,
-            stats.add_attempt,
+            run.on_attempt,
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)
@@ -129,6 +160,7 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
             async with open_processes(preparer, pools.image_workers, plan.run) as processes:
                 with _observing(observer, stats), _frozen_heap():
                     await _run_stages(run, provider, store, pools, processes)
+            run.metrics.set_limits(provider.limits_in_use())
             await on(pools.disk, store.write_run, run.summarize().to_dict())
 
 
@@ -162,17 +194,20 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
                 listing = run.choose(own_prompts(run.source.list(), plan.model.prompt))
-                start(list_images(line, listing, status_of, pools.lister, plan.run.limit), name="list")
+                alongside = [start(list_images(line, listing, status_of, pools.lister, plan.run.limit), name="list")]
+                if run.deadline is not None:
+                    watching = watch_deadline(run.deadline, run.stop, run.metrics.slow_seconds, run.clock)
+                    alongside.append(start(watching, name="deadline"))
                 for number in range(fetchers):
                     start(fetch_images(line, listed, fetcher), name=f"fetch-{number}")
                 for number in range(preparers):
                     start(prepare_images(line, processes.prepare), name=f"prepare-{number}")
                 for number in range(askers):
                     start(ask_images(line, asking), name=f"ask-{number}")
-                start(record_images(line, store, context, pools.disk, run.clock), name="record")
+                recorder = start(record_images(line, store, context, pools.disk, run.clock), name="record")
+                recorder.add_done_callback(lambda _: [task.cancel() for task in alongside])
     finally:
-        if records := take_records(line, context, len(line.done)):
-            await on(pools.disk, store.append, records)
+        await record_rest(line, store, context, pools.disk)
         await close_source(run.source)
 
 

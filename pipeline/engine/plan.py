@@ -21,6 +21,11 @@ class RunOptions:
 
     limit: int | None = None
     """Ask for at most so many images, then stop (exit 4)."""
+    deadline: str | None = None
+    """Be done by then (exit 4 if there is more to do): `06:00`, the next one where this machine is, or an ISO time.
+    Nothing new is sent when what is in flight would not be answered in time; that is waited for a minute longer."""
+    grace_seconds: float = 25.0
+    """After SIGTERM, how long what is in flight is waited for; Kubernetes kills after 30 s."""
     max_bytes_in_flight: int = 128 * 1024 * 1024
     """Request bodies in memory at once, from ready until answered."""
 
@@ -52,6 +57,8 @@ class RunOptions:
             raise UserError(f"fetchers is {self.fetchers}; give how many files to fetch at once, 1 or more.")
         if self.limit is not None and self.limit < 0:
             raise UserError(f"limit is {self.limit}; give how many images to ask for at most.")
+        if not 0 <= self.grace_seconds < float("inf"):
+            raise UserError(f"grace_seconds is {self.grace_seconds}; give seconds from 0 on.")
 
 
 @dataclass(frozen=True, slots=True)

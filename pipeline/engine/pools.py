@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline.engine.flow.daemon_pool import DaemonPool
+
 T = TypeVar("T")
+
+# What has not come back by then hangs in the system; it changes nothing any more.
+LEAVE_SECONDS = 2.0
 
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
@@ -27,10 +32,10 @@ class Pools:
 
 @asynccontextmanager
 async def open_pools() -> AsyncIterator[Pools]:
-    """Threads for a run. They cannot be cancelled, so their jobs are short and closing waits for those begun."""
+    """Threads for a run. They cannot be cancelled, so their jobs are short, and closing waits for those begun."""
     cores = usable_cores()
     with ThreadPoolExecutor(1, "disk") as disk:
-        images, lister = ThreadPoolExecutor(cores, "image"), ThreadPoolExecutor(1, "list")
+        images, lister = DaemonPool(cores, "image"), DaemonPool(1, "list")
         try:
             yield Pools(images, disk, lister, cores)
         finally:
@@ -40,9 +45,9 @@ async def open_pools() -> AsyncIterator[Pools]:
             await on(disk, _join, images, lister)
 
 
-def _join(*pools: Executor) -> None:
+def _join(*pools: DaemonPool) -> None:
     for pool in pools:
-        pool.shutdown()
+        pool.join(LEAVE_SECONDS)
 
 
 async def on(pool: Executor, work: Callable[..., T], *arguments: object) -> T:

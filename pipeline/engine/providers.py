@@ -10,7 +10,8 @@ from functools import partial
 from typing import Protocol
 
 from pipeline.api.asker import Asker, Remake
-from pipeline.api.attempt import OnAttempt
+from pipeline.api.attempt import Attempt, OnAttempt, Target
+from pipeline.api.limits.limiter import LimitUse
 from pipeline.api.payload import TailTemplate, tail_template
 from pipeline.api.pool.member import Tariff
 from pipeline.api.pool.members import MemberOptions
@@ -20,6 +21,8 @@ from pipeline.clock import Clock, utc
 from pipeline.engine.preparing.preparer import Encode, failure_of
 from pipeline.items import Answer, Failure, Prepared, Reply, Request, Respondent, Usage
 from pipeline.models import Model, find_price
+
+BUILTIN = Target("builtin", "builtin", "describe")
 
 
 class Provider(Protocol):
@@ -49,6 +52,10 @@ class Provider(Protocol):
         """Send nothing new."""
         ...
 
+    def limits_in_use(self) -> dict[str, LimitUse]:
+        """What limits each endpoint at present, by its target's name."""
+        ...
+
 
 @asynccontextmanager
 async def open_provider(
@@ -66,7 +73,7 @@ async def open_provider(
 
         describer = await asyncio.get_running_loop().run_in_executor(workers, load_describer)
         tariff = Tariff(clock, partial(find_price, model))
-        yield BuiltinProvider(describer.describe_image, workers, worker_count, clock, tariff)
+        yield BuiltinProvider(describer.describe_image, workers, worker_count, clock, tariff, on_attempt)
         return
     async with open_pool(members, environ, clock) as pool:
         throttle = Throttle(pool, clock)
@@ -100,6 +107,9 @@ class ApiProvider:
     def stop(self) -> None:
         self._throttle.close()
 
+    def limits_in_use(self) -> dict[str, LimitUse]:
+        return {member.target.name: member.limiter.use for member in self._throttle.pool.members}
+
 
 class BuiltinProvider:
     """The offline describer: CPU work, so it runs in the worker threads, one image each."""
@@ -114,19 +124,27 @@ class BuiltinProvider:
         worker_count: int,
         clock: Clock,
         tariff: Tariff,
+        on_attempt: OnAttempt,
     ) -> None:
         self.concurrency = worker_count
         self._tariff = tariff
         self._describe = describe
         self._workers = workers
         self._clock = clock
+        self._on_attempt = on_attempt
 
     async def ask(self, request: Request, remake: Remake) -> Answer:
         queued = self._clock.monotonic()
-        return await asyncio.get_running_loop().run_in_executor(self._workers, self._answer, request, queued)
+        answer = await asyncio.get_running_loop().run_in_executor(self._workers, self._answer, request, queued)
+        seconds, waited = answer.latency_ms / 1000, answer.queue_ms / 1000
+        self._on_attempt(Attempt(BUILTIN, answer.outcome, seconds, waited, len(request.body), retried=False))
+        return answer
 
     def stop(self) -> None:
         """Nothing waits here: what the threads have begun they finish."""
+
+    def limits_in_use(self) -> dict[str, LimitUse]:
+        return {}
 
     def _answer(self, request: Request, queued: float) -> Answer:
         clock = self._clock

@@ -62,6 +62,11 @@ def to_record(outcome: Outcome, run: RowContext) -> Record:
             return _unprepared_row(outcome, run)
 
 
+def is_reused(record: Record, run: RowContext) -> bool:
+    """Whether the answer was paid for before: by another image of this run, or by an earlier run."""
+    return record.mode == "reused" or record.run_id != run.run_id
+
+
 def judge(
     outcome: Reply | Failure, check_language: LanguageCheck | None = None
 ) -> tuple[Status, str | None, str | None]:

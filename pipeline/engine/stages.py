@@ -8,6 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from pipeline.api.asker import Remake
@@ -17,10 +18,9 @@ from pipeline.engine.asking.reask import Reask
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
-from pipeline.engine.pools import on
 from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.engine.providers import Provider
-from pipeline.engine.record import Asked, Outcome, Reused, RowContext, Unprepared, to_record
+from pipeline.engine.record import Asked, Outcome, RowContext, Unprepared, is_reused, to_record
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
@@ -64,32 +64,40 @@ class Line:
     """When these alone are asked again."""
     unwritten: list[Record] = field(default_factory=list)
     """Rows that the disk refused; they are tried again with the next ones, and at the end."""
+    writing: asyncio.Future[None] | None = None
+    """The last write, which goes on when its task is cancelled."""
 
 
 async def list_images(
     line: Line, listing: Iterator[SourceImage], status_of: StatusOf, lister: Executor, limit: int | None
 ) -> None:
-    """Put every image that is not finished on `listed`, in the order of the listing."""
+    """Put every image that is not finished on `listed`, in the order of the listing.
+
+    When the run has its limit, or is stopped, the rest is counted for as long as the others still have something to do.
+    """
     loop = asyncio.get_running_loop()
     stats = line.stats
-    with line.listed.sending():
+    with ExitStack() as sending:
+        sending.enter_context(line.listed.sending())
+        line.stop.on_request(sending.close)  # at once: a listing may hang
         try:
-            while page := await loop.run_in_executor(lister, _next_page, listing, status_of):
+            while not stats.listing_done:
+                page = await loop.run_in_executor(lister, _next_page, listing, status_of)
                 for image, status in page:
-                    if line.stop.requested:
-                        return
-                    if status is None and stats.todo == limit:
-                        stats.limit_reached = True
-                        return
+                    asked = status is None and stats.todo != limit and not line.stop.requested
                     stats.listed += 1
-                    if status is None:
-                        await line.listed.put(image)
-                    else:
+                    if status is not None:
                         stats.skipped += 1
                         stats.skipped_without_caption += status != "captioned"
-            stats.listing_done = True
+                    elif asked:
+                        await line.listed.put(image)
+                    else:
+                        stats.not_asked += 1
+                        sending.close()
+                stats.listing_done = len(page) < PAGE_IMAGES
         except NightcapError as error:
-            line.stop.fail(error)
+            if not stats.not_asked:  # else it only means that nobody knows how many are left
+                line.stop.fail(error)
 
 
 def _next_page(listing: Iterator[SourceImage], status_of: StatusOf) -> list[tuple[SourceImage, str | None]]:
@@ -218,10 +226,36 @@ async def record_images(line: Line, store: Store, context: RowContext, disk: Exe
     while await _something_to_do(line.done, clock):
         records = take_records(line, context, COMMIT_ROWS)
         try:
-            await on(disk, store.append, records)
+            await _append(line, store, context, disk, records)
         except RunError as error:
-            line.unwritten = records
             line.stop.fail(error)
+
+
+async def record_rest(line: Line, store: Store, context: RowContext, disk: Executor) -> None:
+    """Write what is answered and not yet written, when the other stages have ended, in whatever way."""
+    try:
+        if line.writing:
+            await asyncio.wait([line.writing])
+        if records := take_records(line, context, len(line.done)):
+            await _append(line, store, context, disk, records)
+    finally:
+        asked = (record for record in line.unwritten if record.attempts and not is_reused(record, context))
+        line.stats.set_unrecorded(list(asked))
+
+
+async def _append(line: Line, store: Store, context: RowContext, disk: Executor, records: list[Record]) -> None:
+    """A row counts when the store has taken it, also if nobody waits for that any more."""
+
+    def count(written: asyncio.Future[None]) -> None:
+        if written.exception():
+            line.unwritten = records
+        else:
+            for record in records:
+                line.stats.add_record(record, reused=is_reused(record, context))
+
+    line.writing = asyncio.get_running_loop().run_in_executor(disk, store.append, records)
+    line.writing.add_done_callback(count)
+    await asyncio.shield(line.writing)
 
 
 async def _something_to_do(done: Channel[Outcome], clock: Clock) -> bool:
@@ -239,7 +273,7 @@ async def _something_to_do(done: Channel[Outcome], clock: Clock) -> bool:
 
 
 def take_records(line: Line, context: RowContext, at_most: int) -> list[Record]:
-    """Rows for what is done, and those still unwritten; counts the new ones.
+    """Rows for what is done, and those still unwritten.
 
     A cut-off caption that was asked for again in vain stays: it was paid for.
     """
@@ -248,10 +282,8 @@ def take_records(line: Line, context: RowContext, at_most: int) -> list[Record]:
         record = to_record(outcome, context)
         if record.caption or not line.retry or not line.retry.has_caption(record.key):
             records.append(record)
-        if isinstance(outcome, Reused):
-            line.stats.add_reused(record)
-            continue
-        line.stats.add_record(record)
+        else:
+            line.stats.add_record(record, reused=is_reused(record, context))
         if isinstance(outcome, Asked):
             line.stats.original_bytes += outcome.request.original_bytes
             line.stats.sent_bytes += outcome.request.sent.bytes

@@ -1,17 +1,26 @@
 """The counters of a run, and the summary they end as. Plain numbers: drawing them is somebody else's business."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Literal
 
 from pipeline.api.attempt import Attempt
+from pipeline.engine.metrics.run_metrics import RunMetrics
 from pipeline.engine.self_check import Residuals, compare, residuals_to_list
 from pipeline.items import Failure, Record
 
-Ending = Literal["interrupted", "terminated", "trouble", "limit"]
-EXIT_CODES: dict[Ending, int] = {"interrupted": 130, "terminated": 143, "trouble": 3, "limit": 4}
+Ending = Literal["interrupted", "terminated", "trouble", "limit", "deadline", "budget"]
+"""`limit`, `deadline` and `budget` are the user's own: so many images, so long, so much money."""
+EXIT_CODES: dict[Ending, int] = {
+    "interrupted": 130,
+    "terminated": 143,
+    "trouble": 3,
+    "limit": 4,
+    "deadline": 4,
+    "budget": 4,
+}
 
 
 @dataclass(slots=True)
@@ -24,8 +33,8 @@ class RunStats:
     skipped_without_caption: int = 0
     """Of these, rows whose failure is the image's own and waits for a changed file or `nightcap retry`."""
     listing_done: bool = False
-    limit_reached: bool = False
-    """There is more to do than `--limit` allowed."""
+    not_asked: int = 0
+    """Of the listed, those that came when nothing was asked any more: above `--limit`, or after the run was stopped."""
     ready: int = 0
     """Prepared, asked or waiting to be."""
     original_bytes: int = 0
@@ -42,6 +51,9 @@ class RunStats:
     cost_usd: Decimal = Decimal(0)
     unpriced: int = 0
     """Answered rows whose price is unknown."""
+    unrecorded: int = 0
+    """Answers that the disk did not take; on the bill, but not in the output."""
+    unrecorded_usd: Decimal = Decimal(0)
     examples: dict[str, str] = field(default_factory=dict)
     """One key for each reason."""
     residuals: Residuals = field(default_factory=dict)
@@ -59,26 +71,27 @@ class RunStats:
 
     @property
     def todo(self) -> int:
-        """Listed images that an earlier run had not finished."""
-        return self.listed - self.skipped
+        """Listed images that this run takes on: not finished by an earlier one, and not above its limit."""
+        return self.listed - self.skipped - self.not_asked
+
+    @property
+    def left(self) -> int:
+        """Listed images without a row of this request. More there may be, unless `listing_done`."""
+        return self.listed - self.skipped - self.recorded
 
     def add_attempt(self, attempt: Attempt) -> None:
         if attempt.retried and isinstance(attempt.outcome, Failure):
             self.retries[attempt.outcome.reason] += 1
 
-    def add_reused(self, record: Record) -> None:
-        """A row whose answer was paid for before; its tokens, if it has any, are no expense of this run."""
-        self.reused += 1
-        self._count(record)
-
-    def _count(self, record: Record) -> None:
+    def add_record(self, record: Record, *, reused: bool = False) -> None:
+        """A row that is safe. `reused`: paid for before, so its tokens, if it has any, are no expense of this run."""
         self.statuses[record.status] += 1
         if record.reason:
             self.reasons[record.reason] += 1
             self.examples.setdefault(record.reason, record.key)
-
-    def add_record(self, record: Record) -> None:
-        self._count(record)
+        if reused:
+            self.reused += 1
+            return
         compare(self.residuals, record)
         self.prompt_tokens += record.prompt_tokens or 0
         self.completion_tokens += record.completion_tokens or 0
@@ -88,6 +101,11 @@ class RunStats:
             self.cost_usd += record.cost_usd
         elif record.attempts and record.status != "failed":
             self.unpriced += 1
+
+    def set_unrecorded(self, records: Sequence[Record]) -> None:
+        """Rows of answers that this run paid for, and that could not be written."""
+        self.unrecorded = len(records)
+        self.unrecorded_usd = sum((record.cost_usd or Decimal(0) for record in records), Decimal(0))
 
 
 Observer = Callable[[RunStats], None]
@@ -104,11 +122,12 @@ class Summary:
     seconds: float
     stats: RunStats
     stopped: Ending | None = None
-    """Why the run ended before the listing did."""
+    """Why the run ended before everything listed was asked."""
     message: str | None = None
     """The trouble that stopped it, in one sentence."""
     input_usd: Decimal | None = None
     """Price of one prompt token; None: unknown."""
+    metrics: RunMetrics = field(default_factory=RunMetrics)
 
     @property
     def exit_code(self) -> int:
@@ -117,11 +136,30 @@ class Summary:
             return EXIT_CODES[self.stopped]
         return int(self.stats.recorded > self.stats.captioned or self.stats.skipped_without_caption > 0)
 
+    @property
+    def left_usd(self) -> Decimal | None:
+        """What the images left would cost at this run's mean; None: there is none, or a price is unknown."""
+        stats = self.stats
+        return None if stats.unpriced or not stats.recorded else stats.left * stats.cost_usd / stats.recorded
+
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; money is a string, as Decimal is exact and JSON numbers are not."""
         stats = {f.name: getattr(self.stats, f.name) for f in fields(self.stats)}
         stats["cost_usd"] = str(self.stats.cost_usd)
+        stats["unrecorded_usd"] = str(self.stats.unrecorded_usd)
         stats["residuals"] = residuals_to_list(self.stats.residuals, self.input_usd)
-        head = {"run_id": self.run_id, "out": self.out, "model": self.model, "exit_code": self.exit_code}
-        tail = {"stopped": self.stopped, "message": self.message, "seconds": round(self.seconds, 3)}
-        return {**head, **tail, **stats}
+        left_usd = self.left_usd
+        return {
+            "run_id": self.run_id,
+            "out": self.out,
+            "model": self.model,
+            "exit_code": self.exit_code,
+            "stopped": self.stopped,
+            "message": self.message,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.stats.recorded / self.seconds, 3) if self.seconds else None,
+            "left": self.stats.left,
+            "left_usd": None if left_usd is None else str(round(left_usd, 9)),
+            **stats,
+            "endpoints": self.metrics.to_dict(),
+        }

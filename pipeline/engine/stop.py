@@ -9,25 +9,33 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Literal
 
+from pipeline.clock import Clock, Timer
 from pipeline.errors import NightcapError
 
 log = logging.getLogger(__name__)
 
-StopReason = Literal["interrupted", "terminated", "trouble"]
+StopReason = Literal["interrupted", "terminated", "trouble", "deadline", "budget"]
 
 SIGNALS: dict[signal.Signals, StopReason] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 class Stop:
-    """A request to stop; the first one counts."""
+    """A request to stop; the first one counts.
 
-    def __init__(self) -> None:
+    Who sends SIGTERM seldom asks twice: Kubernetes kills after 30 s. So `grace_seconds` after it comes what otherwise a
+    second signal brings.
+    """
+
+    def __init__(self, clock: Clock, grace_seconds: float = 25.0) -> None:
         self.reason: StopReason | None = None
         self.error: NightcapError | None = None
         self._callbacks: list[Callable[[], None]] = []
         self._signalled = False
         self._abandoned = False
         self._waiting: asyncio.Task[object] | None = None
+        self._clock = clock
+        self._grace_seconds = grace_seconds
+        self._timer: Timer | None = None
 
     @property
     def requested(self) -> bool:
@@ -49,14 +57,22 @@ class Stop:
 
     def interrupt(self, reason: StopReason) -> None:
         """A signal came. The first asks to stop, the second gives up what is in flight, any further changes nothing."""
-        if not self._signalled:
-            self._signalled = True
-            log.warning("Stopping: waiting for the requests in flight (they are paid for). Once more to stop at once.")
-            self.request(reason)
-        elif self._waiting and not self._abandoned:
-            self._abandoned = True
-            log.warning("Stopping at once; answers already received are recorded.")
+        if self._signalled:
+            self.abandon()
+            return
+        self._signalled = True
+        log.warning("Stopping: waiting for the requests in flight (they are paid for). Once more to stop at once.")
+        self.request(reason)
+        if reason == "terminated":
+            why = f"Still in flight {self._grace_seconds:g} s after SIGTERM."
+            self._timer = self._clock.call_later(self._grace_seconds, lambda: self.abandon(why))
+
+    def abandon(self, why: str = "") -> None:
+        """Give up what is in flight; what was answered is recorded. `why`: a sentence, if nobody asked for it."""
+        if self._waiting and not self._abandoned:
+            log.warning("%sStopping at once; answers already received are recorded.", why and f"{why} ")
             self._waiting.cancel()
+        self._abandoned = True
 
     def on_request(self, callback: Callable[[], None]) -> None:
         """Call `callback` when the stop is requested, at once if it was."""
@@ -75,12 +91,16 @@ class Stop:
         cancellations = task.cancelling()
         self._waiting = task
         try:
+            if self._abandoned:  # while nothing was in flight yet
+                task.cancel()
             yield
         except asyncio.CancelledError:
             if not self._abandoned or task.cancelling() > cancellations + 1:
                 raise
         finally:
             self._waiting = None
+            if self._timer:
+                self._timer.cancel()
             if self._abandoned:
                 task.uncancel()  # it was ours and is dealt with; who awaits this task must not see it
 

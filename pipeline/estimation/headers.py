@@ -48,7 +48,8 @@ class HeaderReader:
         from pipeline.engine.fetching import Fetcher
         from pipeline.engine.stop import Stop
 
-        fetcher = Fetcher(self._source, Stop(), SystemClock(), random.Random())
+        clock = SystemClock()
+        fetcher = Fetcher(self._source, Stop(clock), clock, random.Random())
 
         async def look_from_far(each: tuple[SourceImage, T]) -> tuple[SourceImage, T, Look]:
             image, context = each

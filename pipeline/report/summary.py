@@ -1,5 +1,7 @@
 """The closing lines of a run. Pure text."""
 
+from collections.abc import Iterator
+
 from pipeline.engine.stats import Summary
 from pipeline.texts import printable
 
@@ -7,40 +9,92 @@ ENDINGS = {
     "interrupted": "Interrupted",
     "terminated": "Terminated",
     "limit": "Stopped at the limit",
+    "deadline": "Stopped for the deadline",
+    "budget": "Stopped at the cost limit",
     "trouble": "Stopped by trouble",
 }
 
 
 def render_summary(summary: Summary) -> str:
-    """What was done, what it cost, where it is and what to do next."""
-    stats = summary.stats
-    ending = ENDINGS[summary.stopped] if summary.stopped else "Done"
-    if stats.recorded:
-        lines = [f"{ending}: {stats.captioned:,} of {stats.recorded:,} images captioned by {summary.model}"]
-        lines[0] += f" in {summary.seconds:.1f} s, {stats.recorded / summary.seconds:.1f} images/s."
-    else:
-        lines = [f"{ending}: nothing to ask."]
-    if stats.skipped:
-        lines.append(f"  finished before {stats.skipped:>9}")
-    if stats.reused:
-        lines.append(f"  reused          {stats.reused:>9,}   same content as an image that was paid for already")
-    for reason, count in stats.reasons.most_common():
-        lines.append(f"  {reason:<15} {count:>9}   e.g. {printable(stats.examples[reason])}")
-    if stats.prompt_tokens or stats.completion_tokens:
-        lines.append(f"  prompt tokens   {stats.prompt_tokens:>9,}   {_prediction(summary)}")
-        lines.append(f"  answer tokens   {stats.completion_tokens:>9,}")
-        lines.append(f"  cost            {_cost(summary):>9}")
-    if stats.original_bytes:
-        sent, original = stats.sent_bytes / 1e6, stats.original_bytes / 1e6
-        lines.append(f"  megabytes sent  {sent:>9.1f}   of {original:.1f} read")
-    if stats.retries:
-        told = ", ".join(f"{reason} {count}" for reason, count in stats.retries.most_common())
-        lines.append(f"  retries         {stats.retries.total():>9}   {told}")
+    """What was done, what it cost, what is left, where it is and what to do next."""
+    rows = (*_images(summary), *_expense(summary), *_traffic(summary))
+    lines = [_first_line(summary), *(f"  {name:<15} {count:>9}   {told}".rstrip() for name, count, told in rows)]
     lines += _systematic(summary)
     lines.append(f"The result is in {printable(summary.out)} (Parquet).")
     if advice := _advice(summary):
         lines.append(advice)
     return "\n".join(lines)
+
+
+Row = tuple[str, str, str]
+"""Name, number, and what there is to say about it."""
+
+
+def _images(summary: Summary) -> Iterator[Row]:
+    stats = summary.stats
+    if summary.stopped and stats.left:
+        yield "left", f"{stats.left:,}", _left(summary)
+    if stats.skipped:
+        yield "finished before", f"{stats.skipped}", ""
+    if stats.reused:
+        yield "reused", f"{stats.reused:,}", "same content as an image that was paid for already"
+    for reason, count in stats.reasons.most_common():
+        yield reason, f"{count}", f"e.g. {printable(stats.examples[reason])}"
+
+
+def _expense(summary: Summary) -> Iterator[Row]:
+    stats = summary.stats
+    if stats.prompt_tokens or stats.completion_tokens:
+        yield "prompt tokens", f"{stats.prompt_tokens:,}", _prediction(summary)
+        yield "answer tokens", f"{stats.completion_tokens:,}", ""
+        yield "cost", _cost(summary), ""
+    if stats.unrecorded:
+        yield "not recorded", f"{stats.unrecorded:,}", f"answers for ${stats.unrecorded_usd:.4f} that the disk refused"
+
+
+def _traffic(summary: Summary) -> Iterator[Row]:
+    stats = summary.stats
+    if stats.original_bytes:
+        yield "megabytes sent", f"{stats.sent_bytes / 1e6:.1f}", f"of {stats.original_bytes / 1e6:.1f} read"
+    if stats.retries:
+        told = ", ".join(f"{reason} {count}" for reason, count in stats.retries.most_common())
+        yield "retries", f"{stats.retries.total()}", told
+    if endpoints := _endpoints(summary):
+        yield "requests", f"{summary.metrics.requests:,}", endpoints
+
+
+def _first_line(summary: Summary) -> str:
+    stats = summary.stats
+    ending = ENDINGS[summary.stopped] if summary.stopped else "Done"
+    if not stats.recorded:
+        return f"{ending}: no image was answered." if stats.left else f"{ending}: nothing to ask."
+    done = f"{ending}: {stats.captioned:,} of {stats.recorded:,} images captioned by {summary.model}"
+    return f"{done} in {summary.seconds:.1f} s, {stats.recorded / summary.seconds:.1f} images/s."
+
+
+def _left(summary: Summary) -> str:
+    """How sure the number of images left is, and what they would cost."""
+    known = "" if summary.stats.listing_done else "at least; the listing had not ended"
+    usd = summary.left_usd
+    cost = f"about ${usd:,.2f} at this run's mean" if usd else ""
+    return ", ".join(filter(None, (known, cost)))
+
+
+def _endpoints(summary: Summary) -> str | None:
+    """How well the limits were used, in a few words; None when nothing went over a network."""
+    metrics = summary.metrics
+    if not any(endpoint.limits for endpoint in metrics.endpoints.values()) or not metrics.requests:
+        return None
+    used = [f"{name} {share:.0%} used" for name, share in metrics.used().items()]
+    latency = metrics.latency_ms
+    if latency.count:
+        slow = " and ".join(f"p{p} {_duration(latency.percentile(p / 100) or 0)}" for p in (50, 99))
+        used.append(f"latency {slow}")
+    return ", ".join((*used, f"{metrics.rate_limited:,} refused (429)"))
+
+
+def _duration(milliseconds: int) -> str:
+    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
 def _prediction(summary: Summary) -> str:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from pipeline.api.asker import Remake
+from pipeline.clock import SystemClock
 from pipeline.engine.asking.reask import Reask
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
@@ -100,7 +101,7 @@ def line(*, capacity: int = 4, preparers: int = 1, askers: int = 1, max_bytes: i
         fetched=ByteBudget(max_bytes),
         in_flight=ByteBudget(max_bytes),
         stats=RunStats(),
-        stop=Stop(),
+        stop=Stop(SystemClock(), 25.0),
     )
 
 

@@ -6,8 +6,10 @@ import os
 import shutil
 import signal
 import threading
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ import pytest
 from pipeline.emulator.app import Running
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
-from pipeline.engine import live
+from pipeline.engine import live, pools
+from pipeline.engine.control.deadline import OVERTIME_SECONDS
 from pipeline.engine.live import image_options, run_live
+from pipeline.engine.stages import PAGE_IMAGES
 from pipeline.engine.stats import RunStats, Summary
 from pipeline.engine.stop import SIGNALS
 from pipeline.errors import RunError, UserError
@@ -25,8 +29,8 @@ from pipeline.images import ImageOptions
 from pipeline.items import SourceImage
 from pipeline.job import Job, run, run_async
 from pipeline.models import find_model
-from pipeline.sources import SourceOptions
-from pipeline.store import SCHEMA, iter_batches
+from pipeline.sources import SourceOptions, open_source
+from pipeline.store import SCHEMA, iter_batches, read_status
 from tests.helpers.clock import FakeClock
 from tests.helpers.folders import write_jpegs, write_variant
 from tests.helpers.servers import emulate
@@ -34,6 +38,7 @@ from tests.helpers.zero_latency_endpoint import zero_latency_endpoint
 
 OUR_THREADS = ("image_", "disk_", "list_")
 OUR_TASKS = ("list", "prepare-", "ask-", "record")
+EIGHT_ANSWERS = EmulatorOptions(scenario=(Step("hang", requests=(9, 1000)),))
 TRANSIENT = {"server_error", "timeout", "rate_limited"}
 
 
@@ -142,6 +147,94 @@ async def test_a_limit_counts_what_is_asked(limit: int, photos: Path, emulator: 
     summary = await run_async(job_for(photos, emulator, limit=limit, concurrency=1))
     assert emulator.stats.requests == min(limit, 40)
     assert summary.exit_code == (4 if limit < 40 else 0)
+    assert summary.stopped == ("limit" if limit < 40 else None)
+    left = max(0, 40 - limit)
+    assert (summary.stats.left, summary.stats.listing_done) == (left, True)
+    assert summary.left_usd == (left * summary.stats.cost_usd / min(limit, 40) if limit else None)
+
+
+async def test_a_deadline_ends_a_run_and_what_is_left_is_told(photos: Path) -> None:
+    async with emulate(EIGHT_ANSWERS) as hung:
+        clock = FakeClock()
+        deadline = datetime.fromtimestamp(clock.time() + 100, UTC).isoformat()
+        job = job_for(photos, hung, concurrency=12, deadline=deadline)
+        seen: list[RunStats] = []
+        running = asyncio.ensure_future(run_live(job.plan(), clock, {}, seen.append))
+        await until(lambda: hung.stats.answered == 8 and hung.stats.in_flight == 12)
+        await clock.advance(100)
+        await until(lambda: seen[0].recorded == 8)
+        assert not running.done(), "what is in flight is paid for"
+        await clock.advance(OVERTIME_SECONDS + 1)
+        summary = await asyncio.wait_for(running, 20)
+        assert hung.stats.requests == 20, "nothing new was sent"
+        assert (summary.stopped, summary.exit_code, summary.stats.left) == ("deadline", 4, 32)
+        assert len(keys(job)) == 8
+        [told] = read_status(job.out).runs
+        assert (told["stopped"], told["left"]) == ("deadline", 32)
+        [endpoint] = told["endpoints"].values()
+        assert (endpoint["requests"], endpoint["limits"]["concurrency"]) == (8, 12)
+
+
+async def test_a_deadline_that_comes_when_all_is_done_changes_nothing(photos: Path, emulator: Running) -> None:
+    tomorrow = datetime.fromtimestamp(time.time() + 86_400, UTC).isoformat()
+    summary = await run_async(job_for(photos, emulator, deadline=tomorrow))
+    assert (summary.exit_code, summary.stopped, summary.stats.captioned) == (0, None, 40)
+    with pytest.raises(UserError, match="has passed"):
+        await run_async(job_for(photos, emulator, deadline="2020-01-01T00:00"))
+
+
+async def test_after_sigterm_what_hangs_is_given_up_in_time(photos: Path) -> None:
+    async with emulate(EIGHT_ANSWERS) as hung:
+        job = job_for(photos, hung, concurrency=12, grace_seconds=0.2)
+        running = asyncio.ensure_future(run_async(job))
+        await until(lambda: hung.stats.answered == 8 and hung.stats.in_flight == 12)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.05)
+        assert not running.done()
+        summary = await asyncio.wait_for(running, 20)
+        assert (summary.exit_code, len(keys(job)), summary.stats.left) == (143, 8, 32)
+
+
+class HangingSource:
+    """Lists one image, and then waits for a server that is gone."""
+
+    answers = threading.Event()
+
+    def __init__(self, folder: Path) -> None:
+        self._source = open_source(SourceOptions(paths=(str(folder),)))
+
+    def list(self) -> Iterator[SourceImage]:
+        for number, found in enumerate(self._source.list()):
+            if number == PAGE_IMAGES:
+                self.answers.wait(30)
+            yield found
+
+    def read(self, image: SourceImage) -> bytes:
+        return self._source.read(image)
+
+    def read_head(self, image: SourceImage, count: int) -> bytes:
+        return self._source.read_head(image, count)
+
+
+async def test_a_listing_that_hangs_does_not_hold_up_the_end(
+    tmp_path: Path, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [original] = write_jpegs(tmp_path / "originals", 1)
+    (tmp_path / "photos").mkdir()
+    for number in range(PAGE_IMAGES + 1):
+        os.link(original, tmp_path / "photos" / f"{number:04}.jpg")
+    monkeypatch.setattr(live, "open_source", lambda options: HangingSource(tmp_path / "photos"))
+    monkeypatch.setattr(pools, "LEAVE_SECONDS", 0.1)
+    job = job_for(tmp_path / "photos", emulator)
+    seen: list[RunStats] = []
+    running = asyncio.ensure_future(run_async(job, seen.append))
+    await until(lambda: seen and seen[0].recorded == PAGE_IMAGES)
+    await interrupt()
+    summary = await asyncio.wait_for(running, 10)
+    HangingSource.answers.set()
+    assert (summary.exit_code, len(keys(job))) == (130, PAGE_IMAGES)
+    assert not summary.stats.listing_done
+    await until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("list")])
 
 
 async def test_no_image_at_all(tmp_path: Path, emulator: Running) -> None:
@@ -232,9 +325,6 @@ async def unwritten(photos: Path, hung: Running) -> tuple[Job, asyncio.Task[Summ
     await asyncio.sleep(0.05)
     assert seen[0].recorded == 0
     return job, running, seen[0]
-
-
-EIGHT_ANSWERS = EmulatorOptions(scenario=(Step("hang", requests=(9, 1000)),))
 
 
 async def test_the_second_stop_records_what_was_received(photos: Path) -> None:
@@ -335,7 +425,10 @@ async def test_an_output_that_is_deleted_stops_the_run_with_its_summary(photos: 
     assert isinstance(summary, Summary)
     assert (summary.stopped, summary.exit_code, caught.value.exit_code) == ("trouble", 3, 3)
     assert summary.message == str(caught.value)
-    assert summary.stats.cost_usd > 0, "what was spent is told, recorded or not"
+    stats = summary.stats
+    assert stats.unrecorded > 0 < stats.unrecorded_usd, "what was spent is told, recorded or not"
+    assert stats.recorded + stats.unrecorded == server.stats.answered
+    assert stats.left == 40 - stats.recorded, "a row counts when the store has taken it"
 
 
 async def test_trouble_before_the_first_image_has_no_summary(photos: Path, emulator: Running) -> None:

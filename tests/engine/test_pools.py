@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from pipeline.engine import pools as pools_module
 from pipeline.engine.pools import on, open_pools, read_cpu_max, usable_cores
 
 
@@ -42,7 +43,14 @@ async def test_what_nobody_has_begun_is_dropped_when_the_run_ends() -> None:
     hold, done = threading.Event(), []
     async with open_pools() as pools:
         loop = asyncio.get_running_loop()
-        first = [loop.run_in_executor(pools.images, hold.wait, 10) for _ in range(pools.image_workers)]
+        begun = threading.Barrier(pools.image_workers + 1, timeout=10)
+
+        def work() -> None:
+            begun.wait()
+            hold.wait(10)
+
+        first = [loop.run_in_executor(pools.images, work) for _ in range(pools.image_workers)]
+        await asyncio.to_thread(begun.wait)
         loop.run_in_executor(pools.images, done.append, 1)
         loop.call_later(0.01, hold.set)
     assert done == []
@@ -84,3 +92,18 @@ async def test_closing_goes_on_when_it_is_cancelled_too() -> None:
     await asyncio.wait([task])
     assert ended.is_set()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("image", "disk", "list"))]
+
+
+async def test_what_hangs_in_the_system_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools_module, "LEAVE_SECONDS", 0.01)
+    begun, may_end = threading.Event(), threading.Event()
+    async with asyncio.timeout(5), open_pools() as pools:
+        loop = asyncio.get_running_loop()
+        hanging = loop.run_in_executor(pools.lister, lambda: (begun.set(), may_end.wait(10)))
+        await asyncio.to_thread(begun.wait, 10)
+    [thread] = [thread for thread in threading.enumerate() if thread.name.startswith("list")]
+    assert thread.daemon, "the process may end without it"
+    may_end.set()
+    await hanging
+    await asyncio.to_thread(thread.join, 10)
+    assert not thread.is_alive()

@@ -45,7 +45,7 @@ class SteppedClock(SystemClock):
 
 
 def builtin(describe: Callable[[bytes], Reply], workers: ThreadPoolExecutor) -> BuiltinProvider:
-    return BuiltinProvider(describe, workers, 2, SystemClock(), FREE)
+    return BuiltinProvider(describe, workers, 2, SystemClock(), FREE, lambda attempt: None)
 
 
 @asynccontextmanager
@@ -96,7 +96,7 @@ async def test_waiting_for_a_thread_is_queueing_and_not_latency() -> None:
         return Reply("A picture.", Usage())
 
     with ThreadPoolExecutor(1) as workers:
-        provider = BuiltinProvider(describe, workers, 2, clock, FREE)
+        provider = BuiltinProvider(describe, workers, 2, clock, FREE, lambda attempt: None)
         asking = [asyncio.ensure_future(provider.ask(request(key), nothing_smaller)) for key in "ab"]
         await asyncio.sleep(0)
         both_wait.set()

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from itertools import count
 
@@ -19,7 +19,7 @@ from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.pools import on
 from pipeline.engine.preparing.preparer import Listed
-from pipeline.engine.record import Unprepared
+from pipeline.engine.record import Asked, Unprepared
 from pipeline.engine.stages import (
     HOP_BYTES,
     HOP_IMAGES,
@@ -30,10 +30,11 @@ from pipeline.engine.stages import (
     next_hop,
     prepare_images,
     record_images,
+    record_rest,
     take_records,
 )
 from pipeline.errors import NightcapError, RunError, UserError
-from pipeline.items import Answer, Failure, Request, SourceImage
+from pipeline.items import Answer, Failure, Record, Request, SourceImage
 from tests.engine.making import (
     NO_REASK,
     MemoryStore,
@@ -167,9 +168,10 @@ def test_one_row_for_each_image_at_any_size_of_anything(
     assert all((row.status == "captioned") == (kind_of[row.key] == "ready") for row in store.rows)
     assert of.in_flight.used == 0
     assert of.stats.recorded == len(wanted) == of.stats.todo
-    assert of.stats.limit_reached == (len(wanted) < len(kinds) - len(finished))
-    if not of.stats.limit_reached:
-        assert of.stats.skipped == len(finished)
+    above = len(kinds) - len(finished) - len(wanted)
+    assert of.stats.not_asked == of.stats.left == above, "counted while the others had something to do"
+    assert of.stats.skipped == len(finished)
+    if not above:
         assert of.stats.skipped_without_caption == kinds.count("failed")
         assert of.stats.listing_done
 
@@ -351,7 +353,41 @@ async def test_rows_that_the_disk_never_took_are_left_for_a_last_try() -> None:
     await run(of, keys(1), ScriptedProvider(caption), store)
     assert [row.key for row in take_records(of, context(), 10)] == ["0000"]
     assert of.unwritten == []
-    assert of.stats.recorded == 1, "tried twice, counted once"
+    assert of.stats.recorded == 0, "a row counts when the store has taken it"
+
+
+async def test_the_last_try_counts_what_it_brings_in_and_what_is_lost() -> None:
+    refused = [RunError("No space is left.")]
+    for troubles, recorded in (refused * 1, 1), (refused * 2, 0):
+        of, store = line(), MemoryStore(troubles=troubles)
+        await run(of, keys(1), ScriptedProvider(caption), store)
+        with ThreadPoolExecutor(1) as disk, nullcontext() if recorded else pytest.raises(RunError):
+            await record_rest(of, store, context(), disk)
+        assert (of.stats.recorded, of.stats.unrecorded, len(store.rows)) == (recorded, 1 - recorded, recorded)
+        assert of.stats.left == 1 - recorded
+
+
+async def test_a_write_that_nobody_waits_for_any_more_is_counted_once() -> None:
+    of, may_end = line(), threading.Event()
+
+    class SlowStore(MemoryStore):
+        def append(self, records: Sequence[Record]) -> None:
+            may_end.wait(10)
+            super().append(records)
+
+    store = SlowStore()
+    of.done = Channel("done", 4, senders=1)
+    for name in "ab":
+        await of.done.put(Asked(request(name), answer(reply())))
+    with ThreadPoolExecutor(1) as disk:
+        recording = asyncio.ensure_future(record_images(of, store, context(), disk, ImpatientClock()))
+        while of.writing is None:
+            await asyncio.sleep(0)
+        recording.cancel()
+        await asyncio.wait([recording])
+        asyncio.get_running_loop().call_later(0.01, may_end.set)
+        await record_rest(of, store, context(), disk)
+    assert (of.stats.recorded, store.keys, of.unwritten) == (2, ["a", "b"], [])
 
 
 async def test_a_bug_cancels_all_and_comes_out_as_it_is() -> None:

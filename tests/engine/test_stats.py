@@ -6,11 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline.api.attempt import Attempt
+from pipeline.api.attempt import Attempt, Target
 from pipeline.engine.record import Asked, Unprepared, to_record
 from pipeline.engine.stats import Ending, RunStats, Summary
 from pipeline.items import Failure, Record, Usage
 from tests.engine.making import Dollar, answer, context, image, reply, request
+
+TARGET = Target("here", "openai", "gpt-4o", "127.0.0.1", 80)
 
 
 def rows() -> list[Record]:
@@ -63,9 +65,9 @@ def test_an_answer_without_a_price_is_counted_as_such() -> None:
 def test_retries_are_counted_by_reason_and_are_no_rows() -> None:
     stats = RunStats()
     for reason in ("rate_limited", "server_error", "rate_limited"):
-        stats.add_attempt(Attempt(Failure(reason, "Again."), 1.0, 0.0, 100, retried=True))
-    stats.add_attempt(Attempt(Failure("timeout", "Given up."), 1.0, 0.0, 100, retried=False))
-    stats.add_attempt(Attempt(reply(), 1.0, 0.0, 100, retried=False))
+        stats.add_attempt(Attempt(TARGET, Failure(reason, "Again."), 1.0, 0.0, 100, retried=True))
+    stats.add_attempt(Attempt(TARGET, Failure("timeout", "Given up."), 1.0, 0.0, 100, retried=False))
+    stats.add_attempt(Attempt(TARGET, reply(), 1.0, 0.0, 100, retried=False))
     assert stats.retries == {"rate_limited": 2, "server_error": 1}
     assert (stats.recorded, stats.reasons.total()) == (0, 0)
 

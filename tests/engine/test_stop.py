@@ -9,8 +9,13 @@ from types import FrameType
 
 import pytest
 
+from pipeline.clock import SystemClock
 from pipeline.engine.stop import SIGNALS, Stop, signals_interrupt
 from pipeline.errors import RunError
+
+
+def a_stop(grace_seconds: float = 25.0) -> Stop:
+    return Stop(SystemClock(), grace_seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +25,8 @@ def _handlers_as_before() -> Iterator[None]:
     assert {number: signal.getsignal(number) for number in SIGNALS} == before
 
 
-def test_the_first_reason_counts_and_callbacks_run_once() -> None:
-    stop, called = Stop(), []
+async def test_the_first_reason_counts_and_callbacks_run_once() -> None:
+    stop, called = a_stop(), []
     stop.on_request(lambda: called.append(1))
     assert not stop.requested
     stop.interrupt("terminated")
@@ -32,14 +37,14 @@ def test_the_first_reason_counts_and_callbacks_run_once() -> None:
 
 
 def test_of_several_troubles_the_first_is_told() -> None:
-    stop, first = Stop(), RunError("first")
+    stop, first = a_stop(), RunError("first")
     stop.fail(first)
     stop.fail(RunError("second"))
     assert (stop.error, stop.reason) == (first, "trouble")
 
 
 async def test_trouble_after_an_interrupt_is_still_told() -> None:
-    stop = Stop()
+    stop = a_stop()
     stop.interrupt("interrupted")
     stop.fail(RunError("401"))
     assert str(stop.error) == "401"
@@ -58,14 +63,14 @@ async def wait_for(stop: Stop, *signals: signal.Signals) -> None:
 
 @pytest.mark.parametrize(("number", "reason"), SIGNALS.items())
 async def test_the_first_signal_asks_and_cancels_nothing(number: signal.Signals, reason: str) -> None:
-    stop = Stop()
+    stop = a_stop()
     await asyncio.wait_for(wait_for(stop, number), 5)
     assert stop.reason == reason
 
 
 @pytest.mark.parametrize("second", SIGNALS)
 async def test_the_second_signal_gives_up_what_is_waited_for(second: signal.Signals) -> None:
-    stop = Stop()
+    stop = a_stop()
     await asyncio.wait_for(wait_for(stop, signal.SIGINT, second), 5)
     task = asyncio.current_task()
     assert task is not None
@@ -74,7 +79,7 @@ async def test_the_second_signal_gives_up_what_is_waited_for(second: signal.Sign
 
 
 async def test_a_third_signal_does_not_disturb_the_tidying_up() -> None:
-    stop = Stop()
+    stop = a_stop()
 
     async def work() -> None:
         try:
@@ -96,7 +101,7 @@ async def test_a_third_signal_does_not_disturb_the_tidying_up() -> None:
 
 
 async def test_a_signal_with_nothing_in_flight_cancels_nothing() -> None:
-    stop = Stop()
+    stop = a_stop()
     with signals_interrupt(stop):
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -111,7 +116,7 @@ async def wait_abandonably(stop: Stop) -> None:
 
 async def test_somebody_elses_cancellation_passes_through() -> None:
     for signals in (0, 1, 2):
-        stop = Stop()
+        stop = a_stop()
         task = asyncio.ensure_future(wait_abandonably(stop))
         await asyncio.sleep(0)
         for _ in range(signals):
@@ -124,7 +129,7 @@ async def test_somebody_elses_cancellation_passes_through() -> None:
 async def test_a_timeout_around_it_still_works() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await wait_abandonably(Stop())
+            await wait_abandonably(a_stop())
 
 
 async def test_a_cancelled_task_may_still_be_abandoned() -> None:
@@ -139,7 +144,7 @@ async def test_a_cancelled_task_may_still_be_abandoned() -> None:
                 done.set()
                 await asyncio.Event().wait()
 
-    stop = Stop()
+    stop = a_stop()
     task = asyncio.ensure_future(tidy_up(stop))
     await asyncio.sleep(0)
     task.cancel()
@@ -158,7 +163,7 @@ async def test_the_callers_own_handlers_come_back() -> None:
     before = signal.signal(signal.SIGINT, mine)
     loop.add_signal_handler(signal.SIGTERM, told.set)
     try:
-        with signals_interrupt(Stop()):
+        with signals_interrupt(a_stop()):
             pass
         assert signal.getsignal(signal.SIGINT) is mine
         os.kill(os.getpid(), signal.SIGTERM)
@@ -169,7 +174,7 @@ async def test_the_callers_own_handlers_come_back() -> None:
 
 
 async def test_a_signal_means_all_runs_and_goes_on_meaning_the_last() -> None:
-    first, second = Stop(), Stop()
+    first, second = a_stop(), a_stop()
     both = [signals_interrupt(first), signals_interrupt(second)]
     for handlers in both:
         handlers.__enter__()
@@ -177,7 +182,7 @@ async def test_a_signal_means_all_runs_and_goes_on_meaning_the_last() -> None:
     await asyncio.sleep(0.001)
     assert (first.reason, second.reason) == ("interrupted", "interrupted")
     both[0].__exit__(None, None, None)
-    third = Stop()
+    third = a_stop()
     with signals_interrupt(third):
         both[1].__exit__(None, None, None)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -189,7 +194,7 @@ def test_outside_the_main_thread_signals_are_somebody_elses() -> None:
     handlers: list[object] = []
 
     async def look() -> None:
-        with signals_interrupt(Stop()):
+        with signals_interrupt(a_stop()):
             handlers.extend(signal.getsignal(number) for number in SIGNALS)
 
     thread = threading.Thread(target=lambda: asyncio.run(look()))

@@ -3,8 +3,12 @@ from decimal import Decimal
 
 import pytest
 
+from pipeline.api.attempt import Attempt, Target
+from pipeline.api.limits.limiter import LimitUse
+from pipeline.engine.metrics.run_metrics import RunMetrics
 from pipeline.engine.self_check import Residual
 from pipeline.engine.stats import Ending, RunStats, Summary
+from pipeline.items import Failure, Reply, Usage
 from pipeline.report.summary import render_summary
 
 
@@ -107,3 +111,36 @@ def test_a_run_that_was_stopped_says_how_to_go_on(stopped: Ending, said: str) ->
 def test_nothing_to_do() -> None:
     assert "nothing to ask" in rendered(RunStats(listed=3, skipped=3, listing_done=True))
     assert "holds no image" in rendered(RunStats(listing_done=True))
+
+
+def test_what_is_left_and_what_it_would_cost() -> None:
+    stats = stats_of(listed=110, not_asked=90, cost_usd=Decimal("0.5"))
+    assert "left                  100   about $5.00 at this run's mean" in rendered(stats, stopped="deadline")
+    stats.listing_done = False
+    told = "at least; the listing had not ended, about $5.00 at this run's mean"
+    assert told in rendered(stats, stopped="limit")
+    stats.unpriced = 1
+    assert "about $" not in rendered(stats, stopped="budget")
+
+
+def test_a_run_given_up_before_any_answer_does_not_say_that_there_was_nothing_to_ask() -> None:
+    text = rendered(RunStats(listed=3), stopped="interrupted")
+    assert "Interrupted: no image was answered." in text
+    assert "nothing to ask" not in text
+
+
+def test_answers_that_the_disk_refused_are_told() -> None:
+    text = rendered(stats_of(unrecorded=3, unrecorded_usd=Decimal("0.003")), stopped="trouble")
+    assert "not recorded            3   answers for $0.0030" in text
+
+
+def test_how_well_the_limits_were_used() -> None:
+    metrics = RunMetrics()
+    target = Target("here", "openai", "gpt-4o", "127.0.0.1", 80)
+    for milliseconds in range(1, 101):
+        metrics.add_attempt(Attempt(target, Reply("A cat.", Usage()), milliseconds / 10, 0.0, 100, retried=False))
+    metrics.add_attempt(Attempt(target, Failure("rate_limited", "Slow down."), 0.1, 0.0, 100, retried=True))
+    metrics.set_limits({"here": LimitUse(600, 90_000, 8, 0.984, 0.4)})
+    text = rendered(stats_of(), metrics=metrics)
+    assert "requests              101   rpm 98% used, tpm 40% used, latency p50 5.1 s and p99 10.0 s, 1 refused" in text
+    assert "requests" not in rendered(stats_of()), "nothing went over a network"

@@ -61,6 +61,8 @@ class Member:
         self.options = options
         self.respondent = respondent
         self.client = client
+        target = client.endpoint.target
+        self.target = replace(target, name=options.name or target.name)
         self.limiter = limiter
         self.tariff = tariff
         self.health = Health()

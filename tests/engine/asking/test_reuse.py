@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.engine.asking import reuse as module
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.record import Asked, Reused, to_record
-from pipeline.engine.stages import Asking, Line, ask_images, take_records
+from pipeline.engine.stages import Asking, Line, ask_images, record_rest
 from pipeline.errors import RunError
 from pipeline.items import OWN_PROMPT, Answer, Failure, Record, Request
 from tests.engine.making import (
@@ -34,7 +34,7 @@ from tests.helpers.clock import FakeClock
 async def ask_all(
     requests: Sequence[Request], provider: ScriptedProvider, store: MemoryStore
 ) -> tuple[Line, list[Record]]:
-    """Let the provider's tasks ask these, and nobody record meanwhile."""
+    """Let the provider's tasks ask these, and record it only then."""
     of = line(capacity=len(requests) + 1, askers=provider.concurrency, max_bytes=10**6)
     with ThreadPoolExecutor(1) as disk:
         reuse = Reuse(store, disk, context(), FakeClock())
@@ -47,7 +47,9 @@ async def ask_all(
                     group.create_task(ask_images(of, Asking(provider, nothing_smaller, reuse, NO_REASK)))
                 while of.in_flight.used:
                     await asyncio.sleep(0)
-    return of, take_records(of, context(), 1000)
+        written = MemoryStore()
+        await record_rest(of, written, context(), disk)
+    return of, written.rows
 
 
 async def caption(each: Request) -> Answer:
@@ -140,7 +142,8 @@ async def test_a_row_of_the_output_is_found_and_costs_nothing() -> None:
 
 
 async def test_an_image_whose_version_alone_changed_keeps_its_row_with_its_cost() -> None:
-    before = to_record(Asked(request("a.jpg"), answer(reply("Paid for."), price=Dollar())), context())
+    paid = to_record(Asked(request("a.jpg"), answer(reply("Paid for."), price=Dollar())), context())
+    before = replace(paid, run_id="run-0")
     touched = replace(request("a.jpg"), image=replace(request("a.jpg").image, version="v2"))
     of, [row] = await ask_all([touched], ScriptedProvider(caption), MemoryStore(rows=[before]))
     assert row == replace(before, source_version="v2")

@@ -1,0 +1,65 @@
+"""What is counted of a request, and what several endpoints are together."""
+
+import json
+
+import pytest
+
+from pipeline.api.attempt import Attempt, Target
+from pipeline.api.limits.limiter import LimitUse
+from pipeline.engine.metrics.run_metrics import LATEST_ANSWERS, RunMetrics
+from pipeline.items import Failure, Reply
+from tests.engine.making import reply
+
+
+def target(name: str) -> Target:
+    return Target(name, "openai", "gpt-4o", "127.0.0.1", 80)
+
+
+def attempt(outcome: Reply | Failure, seconds: float = 1.0, name: str = "west", retried: bool = False) -> Attempt:
+    return Attempt(target(name), outcome, seconds, 0.25, 1000, retried)
+
+
+def filled() -> RunMetrics:
+    metrics = RunMetrics()
+    for outcome, seconds, name in (
+        (Failure("rate_limited", "Slow down."), 0.01, "west"),
+        (reply(), 2.0, "west"),
+        (Failure("timeout", "Nothing came."), 60.0, "east"),
+        (reply(), 4.0, "east"),
+    ):
+        metrics.add_attempt(attempt(outcome, seconds, name))
+    return metrics
+
+
+def test_each_endpoint_has_its_own_counts() -> None:
+    written = json.loads(json.dumps(filled().to_dict()))
+    west, east = written["west"], written["east"]
+    assert (west["requests"], west["failures"], east["failures"]) == (2, {"rate_limited": 1}, {"timeout": 1})
+    assert (west["prompt_tokens"], west["completion_tokens"], west["body_bytes"]) == (270, 5, 2000)
+    assert (west["latency_ms"]["max"], east["latency_ms"]["max"]) == (2000, 4000), "only answers have a latency"
+    assert west["queue_ms"]["p50"] == 250
+
+
+def test_all_together() -> None:
+    metrics = filled()
+    assert (metrics.requests, metrics.rate_limited, metrics.latency_ms.count) == (4, 1, 2)
+
+
+def test_limits_of_several_endpoints_add_up_by_their_size() -> None:
+    metrics = filled()
+    assert metrics.used() == {}
+    metrics.set_limits({"west": LimitUse(900, None, 8, 1.0, None), "south": LimitUse(100, 5000, 8, None, 0.5)})
+    assert metrics.used() == {"rpm": pytest.approx(0.9), "tpm": 0.5}, "an endpoint that was never asked used nothing"
+    assert metrics.endpoints["south"].requests == 0
+
+
+def test_slow_is_what_the_latest_answers_say() -> None:
+    metrics = RunMetrics()
+    assert metrics.slow_seconds() is None
+    metrics.add_attempt(attempt(Failure("timeout", "Nothing came."), 60.0))
+    assert metrics.slow_seconds() is None, "a failure is no answer"
+    for _ in range(50):
+        metrics.add_attempt(attempt(reply(), 30.0))
+    for hundredth in range(LATEST_ANSWERS):
+        metrics.add_attempt(attempt(reply(), 1 + hundredth / LATEST_ANSWERS))
+    assert metrics.slow_seconds() == pytest.approx(1.99), "what is long ago is forgotten"
