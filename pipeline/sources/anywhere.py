@@ -22,7 +22,7 @@ _NAME_AND_EXTRA_BYTES = 1024
 
 
 class _Here(Reader):
-    """This machine, as a source."""
+    """The machine that runs this, as a source."""
 
     def list(self) -> Iterator[SourceImage]:
         """Nothing: those that list have their own."""
