@@ -4,10 +4,12 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from pipeline.api.client import Client
-from pipeline.api.endpoint import Endpoint, catalogue_name, resolve_endpoint
+from pipeline.api.endpoint import Endpoint, catalogue_name, key_variable, resolve_endpoint
 from pipeline.api.options import ModelOptions
+from pipeline.api.pool.members import MemberOptions
 from pipeline.api.reading.replies import read_response
 from pipeline.clock import SystemClock, utc
 from pipeline.errors import NightcapError, RunError, UserError
@@ -39,24 +41,35 @@ def examine(job: Job, environ: Mapping[str, str] = os.environ, *, whole: bool = 
     Not `whole`: source and output are looked at only if the job names them.
     """
     checks = [_check("source", lambda: _source(job.source))] if whole or job.source.paths else []
-    checks.append(_check("model", lambda: _model(job.model)))
-    if not job.model.name.startswith("builtin:"):
-        credentials = _check("credentials", lambda: _credentials(job.model, environ))
-        checks.append(credentials)
-        if credentials.exit_code == 0:
-            checks.append(_check("endpoint", lambda: asyncio.run(_endpoint(resolve_endpoint(job.model, environ)))))
-    else:
-        checks.append(_check("describer", _describer))
+    checks += _endpoints(job, environ)
     if whole or job.out:
         checks.append(_check("output", lambda: _output(job.out)))
     return checks
 
 
-def _check(name: str, look: Callable[[], str]) -> Check:
+def _endpoints(job: Job, environ: Mapping[str, str]) -> list[Check]:
+    """Of each endpoint that shares the job, what can be known of it."""
     try:
-        return Check(name, 0, look())
+        members = job.members
     except NightcapError as error:
-        return Check(name, error.exit_code, str(error))
+        return [Check("model", error.exit_code, str(error))]
+    checks = [_check("model", lambda: _model(members[0].model))]
+    if members[0].model.name.startswith("builtin:"):
+        return [*checks, _check("describer", _describer)]
+    for member in members:
+        named = f"{member.name}: " if member.name else ""
+        credentials = _check("credentials", partial(_credentials, member, environ), named)
+        checks.append(credentials)
+        if credentials.exit_code == 0:
+            checks.append(_check("endpoint", partial(_ask, member, environ), named))
+    return checks
+
+
+def _check(name: str, look: Callable[[], str], of: str = "") -> Check:
+    try:
+        return Check(name, 0, of + look())
+    except NightcapError as error:
+        return Check(name, error.exit_code, of + str(error))
 
 
 def _source(options: SourceOptions) -> str:
@@ -95,11 +108,16 @@ def _describer() -> str:
     return "The offline describer is installed; it is free and needs no network."
 
 
-def _credentials(options: ModelOptions, environ: Mapping[str, str]) -> str:
-    endpoint = resolve_endpoint(options, environ)
-    keys = {"Authorization": "OPENAI_API_KEY", "api-key": "AZURE_OPENAI_API_KEY"}
-    used = [keys[header] for header in endpoint.headers]
-    return f"The key comes from {used[0]}." if used else "No key is set; the endpoint is asked without one."
+def _credentials(member: MemberOptions, environ: Mapping[str, str]) -> str:
+    endpoint = resolve_endpoint(member.model, environ, member.key_env)
+    variable = member.key_env or key_variable(endpoint.provider)
+    return (
+        f"The key comes from {variable}." if endpoint.headers else "No key is set; the endpoint is asked without one."
+    )
+
+
+def _ask(member: MemberOptions, environ: Mapping[str, str]) -> str:
+    return asyncio.run(_endpoint(resolve_endpoint(member.model, environ, member.key_env)))
 
 
 async def _endpoint(endpoint: Endpoint) -> str:

@@ -106,12 +106,27 @@ class Job:
 
     def to_document(self) -> dict[str, Any]:
         """Plain values, fit for JSON. No secret but a signature in the address of a source or of the output."""
-        return asdict(self)
+        document = asdict(self)
+        if self.run.max_cost is not None:
+            document["run"]["max_cost"] = str(self.run.max_cost)  # exact, which JSON's numbers are not
+        return document
 
     @property
     def members(self) -> tuple[MemberOptions, ...]:
         """The endpoints that share the job, each with its model and limits; UserError if they do not fit together."""
         return members_of(self.model, self.limits, self.endpoint)
+
+    def as_one(self) -> Self:
+        """The same job with one endpoint that allows what all of them do together: for what counts and asks nobody."""
+        if not self.endpoint:
+            return self
+        members = self.members
+        together: dict[str, Any] = {}
+        for name in ("rpm", "tpm", "concurrency"):
+            each = [getattr(member.limits, name) for member in members]
+            together[name] = None if None in each else sum(each)
+        model = min((member.model for member in members), key=_underlying)
+        return replace(self, model=model, limits=replace(members[0].limits, **together), endpoint=())
 
     @property
     def request_hash(self) -> str:

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from pipeline.api.attempt import Attempt, OnAttempt
+from pipeline.api.limits.budget import may_be_billed
 from pipeline.api.limits.limiter import Verdict
 from pipeline.api.options import LimitOptions
 from pipeline.api.payload import Form
@@ -28,7 +29,7 @@ from pipeline.api.retry import (
     Wait,
     decide,
 )
-from pipeline.api.throttle import Throttle
+from pipeline.api.throttle import Throttle, ThrottleClosed
 from pipeline.clock import Clock, utc
 from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Reply, Request, Usage
@@ -59,8 +60,16 @@ class Asker:
 
         Raises RunError when the failure concerns the whole run, ThrottleClosed when the run stopped before an answer.
         """
-        clock = self._clock
         course = _Course(request)
+        try:
+            return await self._ask(course, remake)
+        except ThrottleClosed:
+            if course.last is None or course.usage == Usage():
+                raise
+            return course.answer(course.last, self._clock)  # no answer, but it is on the bill: it becomes a row
+
+    async def _ask(self, course: "_Course", remake: Remake) -> Answer:
+        clock = self._clock
         while True:
             queued = clock.monotonic()
             async with self._throttle.reserve(course.request, retry=course.tries > 0, avoid=course.member) as permit:
@@ -68,7 +77,7 @@ class Asker:
                 course.sends(permit.member, clock.time())
                 outcome = await self._try(course.request, permit)
                 received = clock.monotonic()
-                course.pays(outcome.usage, permit)
+                course.receives(outcome, permit, received - sent, sent - queued)
                 if isinstance(outcome, Reply):
                     permit.member.worked(permit)
                 else:
@@ -81,7 +90,7 @@ class Asker:
             if trouble:
                 raise RunError(trouble)
             if ends:
-                return course.answer(outcome, round((received - sent) * 1000), round((sent - queued) * 1000), clock)
+                return course.answer(outcome, clock)
             if isinstance(decision, Wait | Rest) and (seconds := _image_seconds(decision)):
                 await self._throttle.sleep(seconds)
 
@@ -103,7 +112,7 @@ class Asker:
         """
         member, reason = permit.member, failure.reason
         if reason in FAULT_REASONS or reason == "unreachable":
-            member.health.failed(course.request.image.key, now)
+            member.health.failed(course.request.image.key, permit.admission.at, now)
         elif reason not in TRANSIENT_REASONS | SETUP_REASONS:
             member.worked(permit)
         outage = member.health.outage(now)
@@ -150,7 +159,9 @@ class _Course:
         self._reason = ""
         self._since = 0.0
         self._began: float | None = None
-        self._usage = Usage()
+        self.last: Reply | Failure | None = None
+        self.usage = Usage()
+        self._latency_ms = self._queue_ms = 0
         self._cost: Decimal | None = None
         self._price_date: date | None = None
 
@@ -161,13 +172,18 @@ class _Course:
         if self._began is None:
             self._began = now
 
-    def pays(self, usage: Usage, permit: Permit) -> None:
-        """Take in what the server has counted for one attempt, whether its answer is of use or not."""
-        self._usage = self._usage.plus(usage)
-        cost = permit.price.cost(usage) if permit.price else None
+    def receives(self, outcome: Reply | Failure, permit: Permit, latency_seconds: float, queue_seconds: float) -> None:
+        """Take in what one attempt came to and cost, whether its answer is of use or not."""
+        self.last = outcome
+        self._latency_ms, self._queue_ms = round(latency_seconds * 1000), round(queue_seconds * 1000)
+        self.usage = self.usage.plus(outcome.usage)
+        cost = permit.price.cost(outcome.usage) if permit.price else None
         if permit.price and cost is not None:
             self._cost = cost + (self._cost or 0)
             self._price_date = permit.price.price_date
+        if cost is None and isinstance(outcome, Failure) and not may_be_billed(outcome):
+            cost = Decimal(0)
+        permit.billed_usd = cost
 
     def counts(self, reason: str, image_to_blame: bool) -> int:
         """Attempts used up, one more included if this failure may be the image's fault."""
@@ -180,18 +196,18 @@ class _Course:
             self._reason, self._since = reason, now
         return now - self._since
 
-    def answer(self, outcome: Reply | Failure, latency_ms: int, queue_ms: int, clock: Clock) -> Answer:
+    def answer(self, outcome: Reply | Failure, clock: Clock) -> Answer:
         assert self.member is not None
         assert self._began is not None
         return Answer(
             outcome=outcome,
             respondent=self.member.respondent,
             attempts=self.tries,
-            latency_ms=latency_ms,
-            queue_ms=queue_ms,
+            latency_ms=self._latency_ms,
+            queue_ms=self._queue_ms,
             started_at=utc(self._began),
             finished_at=utc(clock.time()),
-            usage=self._usage,
+            usage=self.usage,
             cost_usd=self._cost,
             price_date=self._price_date,
             # Without its body: a row needs none, and rows wait for each other longer than requests do.

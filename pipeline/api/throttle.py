@@ -7,6 +7,7 @@ where to, is `pool.pool`'s business.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -59,8 +60,10 @@ class _Place:
 class Throttle:
     """The waiting room in front of a Pool: one line, one timer."""
 
-    def __init__(self, pool: Pool, clock: Clock) -> None:
+    def __init__(self, pool: Pool, clock: Clock, on_spent: Callable[[], None] = lambda: None) -> None:
+        """`on_spent` is called when the budget has no room for another request; then the line is closed."""
         self._clock = clock
+        self._on_spent = on_spent
         self.pool = pool
         self._retries: deque[_Place] = deque()
         self._line: deque[_Place] = deque()
@@ -116,7 +119,8 @@ class Throttle:
         if not self._retries and not self._line:
             now = self._clock.monotonic()
             if isinstance(member := self.pool.choose(request, avoid, now), Member):
-                return member.admit(request, now)  # the usual case without limits: no future, no turn of the loop
+                # The usual case without limits: no future, no turn of the loop.
+                return self.pool.admit(member, request, now)
         place = _Place(request, avoid, asyncio.get_running_loop().create_future())
         (self._retries if retry else self._line).append(place)
         self._move_line()
@@ -147,11 +151,14 @@ class Throttle:
                 now = self._clock.monotonic()
                 choice = self.pool.choose(place.request, place.avoid, now)
                 if choice is None:
+                    if self.pool.is_spent(place.request):
+                        self.close()
+                        self._on_spent()
                     return
                 if not isinstance(choice, Member):
                     self._timer = self._clock.call_later(choice, self._move_line)
                     return
-                place.may_leave.set_result(choice.admit(place.request, now))
+                place.may_leave.set_result(self.pool.admit(choice, place.request, now))
             line.popleft()
 
 

@@ -18,6 +18,7 @@ _REQUEST = (
     click.option("--system", help="System prompt."),
     click.option("--detail", help="Image detail: high (default), low, auto or original."),
     click.option("--max-tokens", type=click.IntRange(min=1), help="Upper bound of an answer."),
+    click.option("--temperature", type=click.FloatRange(0, 2), help="0 to 2; default: the model's own."),
     click.option("--image-policy", help="optimal (default), economy, budget:N or original."),
     click.option("--max-shrink", type=click.FloatRange(0, 1), help="What economy may take off a side (0.25)."),
     click.option("--include", multiple=True, help="Only files that match this glob; may be repeated."),
@@ -32,6 +33,10 @@ _LIMITS = (
     click.option("--rpm", type=click.FloatRange(min=0, min_open=True), help="Requests per minute of the account."),
     click.option("--tpm", type=click.FloatRange(min=0, min_open=True), help="Tokens per minute of the account."),
     click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at most; default: adaptive."),
+)
+
+max_cost_option = click.option(
+    "--max-cost", type=click.FloatRange(min=0, min_open=True), help="Spend at most so many USD in this run (exit 4)."
 )
 
 

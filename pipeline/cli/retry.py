@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import comma_separated, limit_options
+from pipeline.cli.options import comma_separated, limit_options, max_cost_option
 from pipeline.cli.run import run_and_show
 from pipeline.cli.terminal import show
 
@@ -24,6 +24,7 @@ from pipeline.cli.terminal import show
     "--max-tokens", "raised_max_tokens", type=click.IntRange(min=1), help="For truncated; default: twice as many."
 )
 @limit_options
+@max_cost_option
 @click.option("--limit", type=click.IntRange(min=0), help="Ask for at most N images, then stop (exit 4).")
 @click.option("--dry-run", is_flag=True, help="Say which rows it would ask again; ask and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.estimate import show_estimate
-from pipeline.cli.options import comma_separated, limit_options, model_options, read_job
+from pipeline.cli.options import comma_separated, limit_options, max_cost_option, model_options, read_job
 from pipeline.cli.terminal import show
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--out", help="Folder of the result; ending in .parquet: also merged into that one file.")
 @model_options
 @limit_options
+@max_cost_option
 @click.option("--limit", type=click.IntRange(min=0), help="Ask for at most N images, then stop (exit 4).")
 @click.option("--reask", callback=comma_separated, help="Ask once more where the answer is: truncated, refused, ...")
 @click.option("--language", help="Captions must be in this language, as de; needs the extra language.")
@@ -62,7 +63,7 @@ def run(
     job = read_job(sources, options)
     if dry_run:
         job.plan()  # says what is missing
-        show_estimate(job, [job.model.name], as_json=as_json)
+        show_estimate(job, [job.as_one().model.name], as_json=as_json)
         return
     if rehearse:
         sys.exit(_rehearse(job, speed, scenario, as_json, quiet))

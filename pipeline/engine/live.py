@@ -88,7 +88,7 @@ class _Run:
         input_usd = price.base.input if price else None
         seconds = self.clock.monotonic() - self.begun
         out, ending = without_secrets(plan.out), self._ending()
-        return Summary(self.id, out, plan.model.name, seconds, stats, ending, message, input_usd, self.metrics)
+        return Summary(self.id, out, plan.asked, seconds, stats, ending, message, input_usd, self.metrics)
 
     def _ending(self) -> Ending | None:
         stats, stop = self.stats, self.stop
@@ -153,6 +153,8 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
             environ,
             run.clock,
             run.on_attempt,
+            plan.run.max_cost,
+            functools.partial(run.stop.request, "budget"),
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)

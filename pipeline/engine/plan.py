@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
+from pipeline.api.endpoint import catalogue_name
 from pipeline.api.options import ModelOptions
 from pipeline.api.pool.members import MemberOptions
 from pipeline.errors import UserError
@@ -26,6 +28,8 @@ class RunOptions:
     Nothing new is sent when what is in flight would not be answered in time; that is waited for a minute longer."""
     grace_seconds: float = 25.0
     """After SIGTERM, how long what is in flight is waited for; Kubernetes kills after 30 s."""
+    max_cost: Decimal | None = None
+    """USD that this run may spend, at most; what is in OUT already does not count (exit 4)."""
     max_bytes_in_flight: int = 128 * 1024 * 1024
     """Request bodies in memory at once, from ready until answered."""
 
@@ -55,6 +59,8 @@ class RunOptions:
             raise UserError(f"raised_max_tokens is {self.raised_max_tokens}; give 1 or more.")
         if self.fetchers < 1:
             raise UserError(f"fetchers is {self.fetchers}; give how many files to fetch at once, 1 or more.")
+        if self.max_cost is not None and not 0 < self.max_cost < Decimal("Infinity"):
+            raise UserError(f"max_cost is {self.max_cost}; give a number of dollars above 0.")
         if self.limit is not None and self.limit < 0:
             raise UserError(f"limit is {self.limit}; give how many images to ask for at most.")
         if not 0 <= self.grace_seconds < float("inf"):
@@ -80,3 +86,10 @@ class Plan:
     def model(self) -> ModelOptions:
         """What is asked, whoever is asked."""
         return self.members[0].model
+
+    @property
+    def asked(self) -> str:
+        """Who is asked, for people."""
+        if len(self.members) == 1:
+            return self.model.name
+        return f"{catalogue_name(self.model)} at {len(self.members)} endpoints"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from typing import Protocol
 
@@ -66,8 +67,14 @@ async def open_provider(
     environ: Mapping[str, str],
     clock: Clock,
     on_attempt: OnAttempt,
+    max_cost: Decimal | None = None,
+    on_spent: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Provider]:
-    """Who `members` name, all serving `model`; UserError when a credential or an extra is missing."""
+    """Who `members` name, all serving `model`.
+
+    When `max_cost` (USD) has no room for another request, nothing leaves any more and `on_spent` is called. Raises
+    UserError when a credential or an extra is missing, and when nobody knows what a request costs at most.
+    """
     if model.provider == "builtin":
         from pipeline.builtin import load_describer
 
@@ -75,8 +82,8 @@ async def open_provider(
         tariff = Tariff(clock, partial(find_price, model))
         yield BuiltinProvider(describer.describe_image, workers, worker_count, clock, tariff, on_attempt)
         return
-    async with open_pool(members, environ, clock) as pool:
-        throttle = Throttle(pool, clock)
+    async with open_pool(members, environ, clock, max_cost) as pool:
+        throttle = Throttle(pool, clock, on_spent)
         asker = Asker(throttle, members[0].limits, clock, random.Random(), on_attempt)
         yield ApiProvider(asker, throttle, partial(_render, tail_template(members[0].model)))
 

@@ -50,6 +50,7 @@ def estimate(
 
     Raises UserError for a source, a model, a detail, a policy or a sample that cannot be.
     """
+    job = job.as_one()
     jobs = [_with_model(job, name) for name in models or _own_models(job)]
     known = [_known_model(each) for each in jobs]
     output = Output(job.out)

@@ -1,10 +1,6 @@
 """The throttle in virtual time: what may never happen, whatever arrives."""
 
 import asyncio
-import itertools
-import math
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -15,118 +11,21 @@ from pipeline.api.limits.quota import CATCH_UP_SECONDS, Quota
 from pipeline.api.limits.rules import AZURE, COMPATIBLE, OPENAI, LimitRules, limit_rules
 from pipeline.api.limits.windows import Window
 from pipeline.api.options import LimitOptions
-from pipeline.api.throttle import Throttle, ThrottleClosed
-from tests.helpers.clock import FakeClock, Timer
-from tests.helpers.pool import limiter_of, request, throttle_for
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A request as a scenario has it."""
-
-    at: float
-    tokens: int
-    used: float | None
-    """Share of its tokens that it turns out to cost."""
-    lasts: float
-    cancelled_after: float | None = None
-
-
-@dataclass(slots=True)
-class Log:
-    """What a scenario saw."""
-
-    admitted: list[tuple[float, int]]
-    """(time, index of the arrival) in the order of leaving."""
-    peak: int = 0
-
-
-def arrivals_that(cancelled_after: st.SearchStrategy[float | None]) -> st.SearchStrategy[list[Arrival]]:
-    arrival = st.builds(
-        Arrival,
-        at=st.sampled_from([0.0, 0.5, 3.0, 60.0]) | st.floats(0, 100),
-        tokens=st.integers(0, 5000),
-        used=st.none() | st.floats(0, 1),
-        lasts=st.floats(0, 30),
-        cancelled_after=cancelled_after,
-    )
-    return st.lists(arrival, max_size=30)
-
-
-ARRIVALS = arrivals_that(st.none())
-IMPATIENT_ARRIVALS = arrivals_that(st.none() | st.sampled_from([0.0, 1.0, 30.0]) | st.floats(0, 60))
-LIMITS = st.builds(
-    LimitOptions,
-    rpm=st.none() | st.integers(1, 6000),
-    tpm=st.none() | st.floats(100, 1_000_000),
-    concurrency=st.none() | st.integers(1, 8),
-    request_windows=st.none() | st.sampled_from([(), (10.0,), (1.0, 10.0), (7.0,)]),
-    token_windows=st.none() | st.sampled_from([(), (10.0,)]),
+from pipeline.api.throttle import ThrottleClosed
+from tests.api.playing import (
+    ARRIVALS,
+    IMPATIENT_ARRIVALS,
+    LIMITS,
+    PROVIDERS,
+    Arrival,
+    CountingClock,
+    assert_within,
+    final_cost,
+    play,
+    run,
 )
-PROVIDERS = st.sampled_from(["openai", "azure", "compatible"])
-
-
-class CountingClock(FakeClock):
-    """Counts the timers that are set."""
-
-    count = 0
-
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        self.count += 1
-        return super().call_later(seconds, callback)
-
-
-def run(scenario: Coroutine[None, None, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 20))
-
-
-async def play(throttle: Throttle, clock: FakeClock, arrivals: list[Arrival]) -> Log:
-    """Let all arrivals through, in virtual time. The order of the line is that of (at, index)."""
-    log = Log([])
-
-    async def leave(index: int, arrival: Arrival) -> None:
-        await clock.sleep(arrival.at)
-        async with throttle.reserve(request(arrival.tokens)) as permit:
-            log.admitted.append((clock.elapsed, index))
-            log.peak = max(log.peak, limiter_of(throttle).in_flight)
-            await clock.sleep(arrival.lasts)
-            permit.admission.used_tokens = used_tokens(arrival)
-
-    with clock.autojump():
-        tasks = [asyncio.create_task(leave(index, arrival)) for index, arrival in enumerate(arrivals)]
-        cancellations = [
-            clock.call_later(arrival.at + arrival.cancelled_after, task.cancel)
-            for task, arrival in zip(tasks, arrivals, strict=True)
-            if arrival.cancelled_after is not None
-        ]
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for cancellation in cancellations:
-        cancellation.cancel()
-    for task in tasks:
-        assert task.cancelled() or task.exception() is None
-    return log
-
-
-def used_tokens(arrival: Arrival) -> int | None:
-    return None if arrival.used is None else round(arrival.tokens * arrival.used)
-
-
-def assert_within(
-    costs: Sequence[tuple[float, int]], per_minute: float, windows: Sequence[float], jitter: Sequence[float]
-) -> None:
-    """No window of the provider sees more than its limit, however late each request arrives within the margin.
-
-    What is larger than a whole window's limit comes alone.
-    """
-    for seconds in windows:
-        margin = min(0.015 * seconds, 0.25) - LEEWAY_SECONDS - 1e-6
-        allowed = per_minute if seconds == 60 else math.ceil(per_minute * seconds / 60)
-        arrived = sorted(
-            (time + share * margin, cost) for (time, cost), share in zip(costs, itertools.cycle(jitter), strict=False)
-        )
-        for first, (begin, _) in enumerate(arrived):
-            inside = [cost for time, cost in arrived[first:] if time < begin + seconds and cost]
-            assert sum(inside) <= allowed or len(inside) == 1
+from tests.helpers.clock import FakeClock
+from tests.helpers.pool import limiter_of, request, throttle_for
 
 
 @settings(deadline=None)
@@ -140,7 +39,7 @@ def test_no_window_sees_more_than_the_limit(
         throttle = throttle_for(limits, rules, clock)
         log = await play(throttle, clock, arrivals)
         assert len(log.admitted) == len(arrivals)
-        assert log.peak <= limits.most_in_flight
+        assert log.peaks[throttle.pool.members[0]] <= limits.most_in_flight
         if limits.rpm:
             assert_within([(time, 1) for time, _ in log.admitted], limits.rpm, rules.request_windows, jitter)
         if limits.tpm:
@@ -150,11 +49,6 @@ def test_no_window_sees_more_than_the_limit(
         assert clock.pending == 0
 
     run(scenario())
-
-
-def final_cost(arrival: Arrival, rules: LimitRules) -> int:
-    used = used_tokens(arrival)
-    return arrival.tokens if used is None or rules.counting != "usage" else used
 
 
 @settings(deadline=None)

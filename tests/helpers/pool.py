@@ -1,5 +1,8 @@
 """Endpoints without a network, for what only wants to know who may leave when; and requests of a set size."""
 
+from datetime import date
+from decimal import Decimal
+
 from pipeline.api.client import Client
 from pipeline.api.endpoint import Endpoint
 from pipeline.api.limits.limiter import Limiter
@@ -12,14 +15,17 @@ from pipeline.api.pool.pool import Pool
 from pipeline.api.throttle import Throttle
 from pipeline.clock import Clock
 from pipeline.items import Probe, Request, Respondent, Sent, SourceImage
+from pipeline.models import Price
+from pipeline.models.prices import Rates
 
 
 def member(
     limits: LimitOptions, rules: LimitRules, clock: Clock, client: Client | None = None, *, name: str = "",
-    priority: int = 1, max_tokens: int = 0,
+    priority: int = 1, max_tokens: int = 0, price: Price | None = None,
 ) -> Member:  # fmt: skip
     """An endpoint; `client` asks it, by default nobody can."""
-    options = MemberOptions(name, ModelOptions(name="openai:gpt-4o"), limits, None, priority)
+    model = ModelOptions(name="openai:gpt-4o", max_tokens=max_tokens or 1)
+    options = MemberOptions(name, model, limits, None, priority)
     return Member(
         options,
         Respondent("openai", "gpt-4o", name or None),
@@ -27,8 +33,11 @@ def member(
         client or Client(Endpoint("openai", "http://127.0.0.1:9/v1/chat/completions", "", {}, "gpt-4o"), 1.0),
         Limiter(limits, rules, clock.monotonic()),
         AdmissionCost(rules.counting, max_tokens, prompt_characters=20 if max_tokens else 0),
-        Tariff(clock, lambda day: None),
+        Tariff(clock, lambda day: price),
     )
+
+
+DOLLAR_A_TOKEN = Price(Rates(Decimal(1), Decimal(1), Decimal(1)), (), date(2026, 11, 21), "nobody")
 
 
 def throttle_for(limits: LimitOptions, rules: LimitRules, clock: Clock) -> Throttle:

@@ -3,12 +3,15 @@
 A resting endpoint gets nothing until its rest is over, and then one request, the probe; only an answer ends the rest.
 """
 
+import math
 from dataclasses import dataclass
 
 # So many different images without any answer in between: none of them is to blame.
 IMAGES_OF_AN_OUTAGE = 3
 # So many that no unlucky few at the end of a run can be all that is left.
 IMAGES_OF_A_CERTAIN_OUTAGE = 10
+
+HICCUP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,14 @@ class Health:
         self.rests_until = 0.0
         self.hopeless: str | None = None
         """Why nothing but somebody's help will bring it back, in one sentence; it is probed all the same."""
+        self.told = False
         self._rests_since = 0.0
         self._probing = False
         self._trouble = ""
         self._trouble_since = 0.0
         self._failing_since = 0.0
+        self._worked_on = -math.inf
+        """When the last of the requests that it answered was sent."""
         self._failing: set[str] = set()
 
     def wait_seconds(self, now: float) -> float | None:
@@ -51,20 +57,27 @@ class Health:
         self._probing = False
 
     def worked(self, asked_at: float) -> bool:
-        """It did its work, whatever it thought of the image. True: this ends a rest.
+        """It did its work, whatever it thought of the image. True: this ends a rest that the user was told of.
 
         Out of a hopeless state no answer leads that was on its way before.
         """
+        self._worked_on = max(self._worked_on, asked_at)
         if self.hopeless and asked_at < self._rests_since:
             return False
-        was_resting, self.resting = self.resting, False
+        self.resting = False
         self.hopeless = None
         self._trouble = ""
         self._failing.clear()
-        return was_resting
+        was_told, self.told = self.told, False
+        return was_told
 
-    def failed(self, key: str, now: float) -> None:
-        """A timeout, no connection or a fault of the server, on the image of that key."""
+    def failed(self, key: str, asked_at: float, now: float) -> None:
+        """A timeout, no connection or a fault of the server, on the image of that key.
+
+        What was sent before something that it answered says nothing new: timeouts come two minutes late.
+        """
+        if asked_at < self._worked_on:
+            return
         if not self._failing:
             self._failing_since = now
         if len(self._failing) < IMAGES_OF_A_CERTAIN_OUTAGE:
@@ -83,12 +96,17 @@ class Health:
             self._trouble, self._trouble_since = trouble, now
         return now - self._trouble_since
 
-    def rest(self, seconds: float, hopeless: str | None, now: float) -> bool:
-        """Leave it alone for so long. True: a rest begins."""
+    def rest(self, seconds: float, hopeless: str | None, now: float) -> None:
+        """Leave it alone for so long."""
         begins = not self.resting or (hopeless is not None and self.hopeless is None)
         if begins:
-            self._rests_since = now
+            self._rests_since, self.rests_until = now, now
         self.resting = True
-        self.rests_until = max(self.rests_until, now + seconds) if not begins else now + seconds
+        self.rests_until = max(self.rests_until, now + seconds)
         self.hopeless = hopeless or self.hopeless
-        return begins
+
+    def is_worth_telling(self, now: float) -> bool:
+        """Once for each rest that is no mere hiccup."""
+        tell = not self.told and (self.hopeless is not None or now - self._rests_since >= HICCUP_SECONDS)
+        self.told = self.told or tell
+        return tell

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 
 from pipeline.api.client import Client
 from pipeline.api.limits.limiter import Admission, Limiter
@@ -43,6 +44,10 @@ class Permit:
     admission: Admission
     price: Price | None
     probe: bool
+    reserved_usd: Decimal = Decimal(0)
+    """Set aside for it."""
+    billed_usd: Decimal | None = None
+    """Said by its owner before it is settled; None: unknown."""
 
 
 class Member:

@@ -3,30 +3,54 @@
 import functools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 
 from pipeline.api.client import Client
 from pipeline.api.endpoint import Endpoint, catalogue_name, resolve_endpoint, split_name
+from pipeline.api.limits.budget import Budget
 from pipeline.api.limits.limiter import Limiter
 from pipeline.api.limits.rules import AdmissionCost, limit_rules
+from pipeline.api.options import ModelOptions
 from pipeline.api.payload import Form
 from pipeline.api.pool.member import Member, Tariff
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.pool import Pool
-from pipeline.clock import Clock
+from pipeline.clock import Clock, utc
+from pipeline.errors import UserError
 from pipeline.items import Respondent
-from pipeline.models import find_model, find_price
+from pipeline.models import find_model, find_price, prompt_tokens
 
 
 @asynccontextmanager
-async def open_pool(members: Sequence[MemberOptions], environ: Mapping[str, str], clock: Clock) -> AsyncIterator[Pool]:
-    """The pool, its sessions open; UserError when an address or a credential is missing, before any is opened."""
+async def open_pool(
+    members: Sequence[MemberOptions], environ: Mapping[str, str], clock: Clock, max_cost: Decimal | None = None
+) -> AsyncIterator[Pool]:
+    """The pool, its sessions open; `max_cost` is what may be spent, in USD.
+
+    Raises UserError before any is opened: when an address or a credential is missing, or a budget could not be kept.
+    """
     endpoints = [resolve_endpoint(member.model, environ, member.key_env) for member in members]
+    if max_cost is not None:
+        for member in members:
+            _check_predictable(member.model, clock)
     async with AsyncExitStack() as sessions:
         opened = []
         for options, endpoint in zip(members, endpoints, strict=True):
             client = await sessions.enter_async_context(Client(endpoint, options.limits.timeout_seconds))
             opened.append(build_member(options, endpoint, client, clock))
-        yield Pool(opened)
+        yield Pool(opened, None if max_cost is None else Budget(max_cost))
+
+
+def _check_predictable(options: ModelOptions, clock: Clock) -> None:
+    """UserError unless it is known beforehand what a request costs at most."""
+    model = find_model(catalogue_name(options))
+    price = find_price(model, utc(clock.time()).date())
+    advice = "leave out max_cost, or choose a model whose line in `nightcap models` has both"
+    if price is None:
+        raise UserError(f"The price of {model} is unknown, so a budget could not be kept; {advice}.")
+    tokens = model.image_tokens(1024, 1024, options.detail)
+    if prompt_tokens(model, options.system, options.prompt, (tokens,)) is None:
+        raise UserError(f"How {model} counts tokens is unknown, so a budget could not be kept; {advice}.")
 
 
 def build_member(options: MemberOptions, endpoint: Endpoint, client: Client, clock: Clock) -> Member:

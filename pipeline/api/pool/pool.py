@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Sequence
+from decimal import Decimal
 
+from pipeline.api.limits.budget import Budget
 from pipeline.api.pool.member import Member, Permit
 from pipeline.items import Request
 
@@ -12,8 +14,9 @@ log = logging.getLogger(__name__)
 class Pool:
     """The endpoints of a run. An endpoint that is alone is a pool of one."""
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], budget: Budget | None = None) -> None:
         self.members = tuple(members)
+        self.budget = budget
 
     def __repr__(self) -> str:
         return f"Pool({', '.join(map(repr, self.members))})"
@@ -35,6 +38,8 @@ class Pool:
             wait = member.wait_seconds(request, now)
             if wait is None:
                 continue
+            if self.budget and not self.budget.fits(self._worst_usd(member, request)):
+                continue
             if wait > 0:
                 soonest = wait if soonest is None else min(soonest, wait)
                 continue
@@ -43,19 +48,38 @@ class Pool:
                 best, chosen = rank, member
         return chosen or soonest
 
+    def admit(self, member: Member, request: Request, now: float) -> Permit:
+        """The request leaves for this endpoint."""
+        permit = member.admit(request, now)
+        if self.budget:
+            permit.reserved_usd = self._worst_usd(member, request)
+            self.budget.reserve(permit.reserved_usd)
+        return permit
+
+    def is_spent(self, request: Request) -> bool:
+        """Whether the budget has no room for this request, and will have none."""
+        return self.budget is not None and all(
+            self.budget.is_spent(self._worst_usd(member, request)) for member in self.members
+        )
+
     def settle(self, permit: Permit, now: float) -> None:
         """A request ended."""
         self._end(permit)
+        if self.budget:
+            self.budget.settle(permit.reserved_usd, permit.billed_usd)
         permit.member.limiter.settle(permit.admission, now)
 
     def withdraw(self, permit: Permit) -> None:
         """A request that had its permit was never sent."""
         self._end(permit)
+        if self.budget:
+            self.budget.give_back(permit.reserved_usd)
         permit.member.limiter.withdraw(permit.admission)
 
     def rest(self, member: Member, seconds: float, why: str, hopeless: str | None, now: float) -> None:
         """Leave an endpoint alone for so long, then ask it for one answer."""
-        if member.health.rest(seconds, hopeless, now) and not self.lost():
+        member.health.rest(seconds, hopeless, now)
+        if member.health.is_worth_telling(now) and not self.lost():
             log.warning("%s rests, and is tried again now and then: %s", member.name, hopeless or why)
 
     def others_well(self, member: Member) -> bool:
@@ -71,6 +95,10 @@ class Pool:
             return reasons[0]
         told = "; ".join(f"{member.name}: {member.health.hopeless}" for member in self.members)
         return f"None of the {len(self.members)} endpoints is left. {told}"
+
+    def _worst_usd(self, member: Member, request: Request) -> Decimal:
+        assert self.budget is not None
+        return self.budget.worst_usd(request, member.options.model.max_tokens, member.tariff.today())
 
     @staticmethod
     def _end(permit: Permit) -> None:

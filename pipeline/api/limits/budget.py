@@ -1,0 +1,86 @@
+"""The money that one run may spend: the worst case is set aside before a request leaves. Pure; exact decimals.
+
+Nothing leaves unless its worst case fits beside all others that are on their way, so the limit is never passed: not by
+what is in flight when it is reached, and not by an answer of unknown price, whose worst case stays set aside.
+"""
+
+from decimal import Decimal
+
+from pipeline.items import Failure, Request, Usage
+from pipeline.models import Price
+
+# Above the predicted prompt: for what a provider adds to it, until the first bill says how much that is.
+MARGIN = Decimal("1.02")
+STEP = Decimal("0.000000001")
+# Azure bills what it has worked on whatever the status: a prompt that its filter refuses, one that is too long, and
+# what it timed out on (how-to/manage-costs, FAQ). OpenAI says nothing of it.
+BILLED_STATUSES = frozenset({408, 504})
+BILLED_CODES = frozenset({"content_filter", "context_length_exceeded"})
+
+
+class Budget:
+    """`max_usd`, of which `spent` is billed, `unknown` may be, and `reserved` is on its way."""
+
+    def __init__(self, max_usd: Decimal) -> None:
+        self.max_usd = max_usd
+        self.spent = Decimal(0)
+        self.unknown = Decimal(0)
+        """Worst cases of requests whose bill was lost with their answer."""
+        self.reserved = Decimal(0)
+        self._in_flight = 0
+        self._factor = MARGIN
+        self._goes_alone = True
+
+    def __repr__(self) -> str:
+        return f"Budget({self.max_usd}: spent={self.spent}, unknown={self.unknown}, reserved={self.reserved})"
+
+    def worst_usd(self, request: Request, max_tokens: int, price: Price | None) -> Decimal:
+        """What the request costs at most; infinite when nobody can say."""
+        usage = Usage(prompt_tokens=request.predicted_prompt_tokens, completion_tokens=request.max_tokens or max_tokens)
+        cost = price.cost(usage) if price else None
+        return Decimal("Infinity") if cost is None else (cost * self._factor).quantize(STEP)
+
+    def fits(self, usd: Decimal) -> bool:
+        """Whether it may leave now. The first goes alone: should the provider count otherwise than predicted, its bill
+        says so before all are on their way.
+        """
+        if self._in_flight and self._goes_alone:
+            return False
+        return self.spent + self.unknown + self.reserved + usd <= self.max_usd
+
+    def is_spent(self, usd: Decimal) -> bool:
+        """Whether it will never fit: nothing that is on its way can turn out cheaper."""
+        return not self._in_flight and not self.fits(usd)
+
+    def reserve(self, usd: Decimal) -> None:
+        """A request leaves."""
+        self.reserved += usd
+        self._in_flight += 1
+
+    def give_back(self, usd: Decimal) -> None:
+        """It never left."""
+        self.reserved -= usd
+        self._in_flight -= 1
+
+    def settle(self, usd: Decimal, billed: Decimal | None) -> None:
+        """Its answer is here; `billed` is None when nobody knows what it cost."""
+        self.give_back(usd)
+        self._goes_alone = self._goes_alone and billed == 0
+        if billed is None:
+            self.unknown += usd
+            return
+        self.spent += billed
+        if usd and billed > usd:
+            self._factor *= billed / usd
+
+
+def may_be_billed(failure: Failure) -> bool:
+    """Whether a failure may be on the bill although it says nothing of usage."""
+    if failure.http_status is None:
+        return failure.reason in ("timeout", "server_error")  # it was sent; the answer never came, or not whole
+    return (
+        failure.http_status < 300
+        or failure.http_status in BILLED_STATUSES
+        or failure.status == "filtered"
+        or failure.code in BILLED_CODES
+    )
