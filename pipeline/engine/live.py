@@ -30,20 +30,20 @@ from pipeline.engine.flow.channel import Channel
 from pipeline.engine.metrics.run_metrics import RunMetrics
 from pipeline.engine.plan import Plan
 from pipeline.engine.pools import Pools, on, open_pools
-from pipeline.engine.preparing.preparer import Fit, Listed, Preparer
+from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.preparing.processes import Processes, open_processes
 from pipeline.engine.preparing.remaking import make_smaller
+from pipeline.engine.preparing.rules import best_fit, build_preparer
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
 from pipeline.engine.stages import Asking, Line, ask_images, list_images, prepare_images, record_images, record_rest
 from pipeline.engine.stats import Ending, Observer, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
-from pipeline.images import ImageOptions
 from pipeline.items import SourceImage
-from pipeline.models import Model, best_dimensions, find_model, find_price, prompt_tokens
+from pipeline.models import Model, find_model, find_price, prompt_tokens
 from pipeline.objects import without_secrets
-from pipeline.sources import Reader, Source, close_source, has_remote, open_source
+from pipeline.sources import Source, close_source, has_remote, open_source
 from pipeline.store import REUSABLE, Store, open_store, read_status, rows_to_retry
 
 OBSERVE_SECONDS = 0.25
@@ -112,7 +112,7 @@ async def run_live(
     something to sum up.
     """
     model = find_model(catalogue_name(plan.model))
-    _fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
+    best_fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
     deadline = parse_deadline(plan.run.deadline, clock.time()) if plan.run.deadline else None
     run = _Run(
         id=new_run_id(clock),
@@ -158,7 +158,7 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)
-            preparer = build_preparer(plan, model, provider)
+            preparer = build_preparer(plan.source, plan.image, plan.model, model, provider.encode)
             async with open_processes(preparer, pools.image_workers, plan.run) as processes:
                 with _observing(observer, stats), _frozen_heap():
                     await _run_stages(run, provider, store, pools, processes)
@@ -223,41 +223,6 @@ def _asked_for(plan: Plan) -> list[MemberOptions]:
 
 def _raised_max_tokens(plan: Plan) -> int:
     return plan.run.raised_max_tokens or 2 * plan.model.max_tokens
-
-
-def build_preparer(plan: Plan, model: Model, provider: Provider) -> Preparer:
-    """What the processes do, with the model's rules bound to it."""
-    options = plan.model
-    common = prompt_tokens(model, options.system, options.prompt, (0,))
-    return Preparer(
-        Reader(plan.source).read,  # what is not on this machine was fetched before
-        image_options(plan.image, model),
-        _fit(options, model),
-        provider.encode,
-        functools.partial(model.image_tokens, detail=options.detail),
-        functools.partial(_text_tokens, model, options.system, common),
-    )
-
-
-def _text_tokens(model: Model, system: str, common: int | None, own_prompt: str | None) -> int | None:
-    """Tokens of a request but for the image; `common` are those with the job's prompt.
-
-    Only an image with a prompt of its own has the vocabulary loaded (0.3 s, 47 MB in each process).
-    """
-    return common if own_prompt is None else prompt_tokens(model, system, own_prompt, (0,))
-
-
-def image_options(options: ImageOptions, model: Model) -> ImageOptions:
-    """The job's, but an unknown server is sent as it is only what every server reads: llama.cpp's refuses WebP."""
-    if model.provider != "compatible":
-        return options
-    return replace(options, pass_through=tuple(kind for kind in options.pass_through if kind in ("jpeg", "png")))
-
-
-def _fit(options: ModelOptions, model: Model) -> Fit:
-    return functools.partial(
-        best_dimensions, model, detail=options.detail, policy=options.image_policy, max_shrink=options.max_shrink
-    )
 
 
 def _warm_up(options: ModelOptions, model: Model, clock: Clock) -> None:

@@ -13,14 +13,15 @@ from typing import Protocol
 from pipeline.api.asker import Asker, Remake
 from pipeline.api.attempt import Attempt, OnAttempt, Target
 from pipeline.api.limits.limiter import LimitUse
-from pipeline.api.payload import TailTemplate, tail_template
+from pipeline.api.payload import tail_template
 from pipeline.api.pool.member import Tariff
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.opening import open_pool
 from pipeline.api.throttle import Throttle
 from pipeline.clock import Clock, utc
 from pipeline.engine.preparing.preparer import Encode, failure_of
-from pipeline.items import Answer, Failure, Prepared, Reply, Request, Respondent, Usage
+from pipeline.engine.preparing.rules import image_itself, json_tail
+from pipeline.items import Answer, Failure, Reply, Request, Respondent, Usage
 from pipeline.models import Model, find_price
 
 BUILTIN = Target("builtin", "builtin", "describe")
@@ -85,15 +86,7 @@ async def open_provider(
     async with open_pool(members, environ, clock, max_cost) as pool:
         throttle = Throttle(pool, clock, on_spent)
         asker = Asker(throttle, members[0].limits, clock, random.Random(), on_attempt)
-        yield ApiProvider(asker, throttle, partial(_render, tail_template(members[0].model)))
-
-
-def _render(template: TailTemplate, prepared: Prepared, prompt: str | None) -> bytes:
-    return template.render(prepared.format, prepared.data, prompt)
-
-
-def _as_it_is(prepared: Prepared, prompt: str | None) -> bytes:
-    return prepared.data
+        yield ApiProvider(asker, throttle, json_tail(tail_template(members[0].model)))
 
 
 class ApiProvider:
@@ -122,7 +115,7 @@ class BuiltinProvider:
     """The offline describer: CPU work, so it runs in the worker threads, one image each."""
 
     respondent = Respondent("builtin", "describe")
-    encode = staticmethod(_as_it_is)
+    encode = staticmethod(image_itself)
 
     def __init__(
         self,

@@ -20,15 +20,13 @@ from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.engine import live, pools
 from pipeline.engine.control.deadline import OVERTIME_SECONDS
-from pipeline.engine.live import image_options, run_live
+from pipeline.engine.live import run_live
 from pipeline.engine.stages import PAGE_IMAGES
 from pipeline.engine.stats import RunStats, Summary
 from pipeline.engine.stop import SIGNALS
 from pipeline.errors import RunError, UserError
-from pipeline.images import ImageOptions
 from pipeline.items import SourceImage
 from pipeline.job import Job, run, run_async
-from pipeline.models import find_model
 from pipeline.sources import SourceOptions, open_source
 from pipeline.store import SCHEMA, iter_batches, read_status
 from tests.helpers.clock import FakeClock
@@ -489,12 +487,6 @@ async def test_an_output_in_use_is_told_and_not_touched(photos: Path) -> None:
         with pytest.raises(UserError, match="another run"):
             await run_async(job)
         assert (await running).exit_code == 0
-
-
-def test_an_unknown_server_gets_no_webp_as_it_is() -> None:
-    options = ImageOptions(pass_through=("png", "webp", "gif"))
-    assert image_options(options, find_model("openai:gpt-4o")) is options
-    assert image_options(options, find_model("compatible:tiny")).pass_through == ("png",)
 
 
 async def test_the_observer_sees_the_end(photos: Path, emulator: Running) -> None:
