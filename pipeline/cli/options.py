@@ -33,6 +33,7 @@ _LIMITS = (
     click.option("--rpm", type=click.FloatRange(min=0, min_open=True), help="Requests per minute of the account."),
     click.option("--tpm", type=click.FloatRange(min=0, min_open=True), help="Tokens per minute of the account."),
     click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at most; default: adaptive."),
+    click.option("--fetchers", type=click.IntRange(min=1), help="Remote files on their way at once; default: 32."),
 )
 
 max_cost_option = click.option(

@@ -36,7 +36,7 @@ class Anywhere:
         """`location`: one whose signature URIs do not have. `remote`: False when all is on this machine."""
         self._local = _Here(options)
         self._location = location
-        self._objects = ObjectReader(options.max_bytes, location)
+        self._objects = ObjectReader(options, location)
         self._web = WebReader(options)
         self._members = RemoteMembers(self._objects, self._web, options.max_bytes, location)
         self._remote = remote

@@ -48,15 +48,9 @@ class ObjectReader:
         return data
 
     async def fetch_head(self, image: SourceImage, count: int) -> bytes:
-        import obstore
-
         if image.bytes == 0:  # no part of nothing can be asked for
             return b""
-        bucket = self._bucket(image.uri)
-        name = bucket.location.name(image.uri)
-        head = await self._answer(bucket, name, obstore.get_range_async(bucket.store, name, start=0, length=count))
-        self._read[bucket.location.base] = name
-        return head.to_bytes()
+        return await self.fetch_range(image.uri, 0, count)
 
     async def fetch_range(self, uri: str, offset: int, count: int) -> bytes:
         """`count` bytes of the object from `offset`; fewer at its end only."""
@@ -65,6 +59,7 @@ class ObjectReader:
         bucket = self._bucket(uri)
         name = bucket.location.name(uri)
         data = await self._answer(bucket, name, obstore.get_range_async(bucket.store, name, start=offset, length=count))
+        self._read[bucket.location.base] = name
         return data.to_bytes()
 
     def list(self) -> Iterator[SourceImage]:
@@ -85,8 +80,8 @@ class ObjectReader:
         for base, bucket in self._buckets.items():
             if uri.startswith(base):
                 return bucket
-        own = self._location is not None and uri.startswith(self._location.base)
-        bucket = open_objects(self._location if own and self._location else uri, patience=HASTY)
+        own = self._location
+        bucket = open_objects(own if own and uri.startswith(own.base) else uri, patience=HASTY)
         self._buckets[bucket.location.base] = bucket
         return bucket
 
