@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from pipeline.cli.compact import compact
 from pipeline.cli.doctor import doctor
 from pipeline.cli.emulate import emulate
 from pipeline.cli.estimate import estimate
@@ -27,7 +28,7 @@ def nightcap() -> None:
     """Caption image collections in bulk: exact tokens, known costs, nothing lost, nothing paid twice."""
 
 
-for command in (run, estimate, status, retry, models, tokens, doctor, emulate):
+for command in (run, estimate, status, retry, compact, models, tokens, doctor, emulate):
     nightcap.add_command(command)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--deadline", help="Be done by then (exit 4): 06:00 is the next one, local time; or an ISO date and time."
 )
+@click.option("--prune", is_flag=True, help="Remove the rows of images that are gone from the source.")
 @click.option("--replace", is_flag=True, help="Ask again for rows of OUT that were made with another request.")
 @click.option(
     "--dry-run", is_flag=True, help="Say what it would take, as `nightcap estimate` does; ask and write nothing."

@@ -6,6 +6,7 @@ Resources are opened outside the group, so that they outlive its cancelled tasks
 import asyncio
 import functools
 import gc
+import logging
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -44,7 +45,9 @@ from pipeline.items import SourceImage
 from pipeline.models import Model, find_model, find_price, prompt_tokens
 from pipeline.objects import without_secrets
 from pipeline.sources import Source, close_source, has_remote, open_source
-from pipeline.store import REUSABLE, Store, open_store, read_status, rows_to_retry
+from pipeline.store import REUSABLE, ListedKeys, Store, open_store, read_status, rows_to_retry
+
+log = logging.getLogger(__name__)
 
 OBSERVE_SECONDS = 0.25
 # Prepared ahead: a moment's work for the askers, whatever their number; more is only memory.
@@ -191,11 +194,13 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
     remake = functools.partial(make_smaller, processes.prepare)
     asking = Asking(provider, remake, reuse, Reask(plan.run.reask, _raised_max_tokens(plan), run.check_language))
     status_of = retry.status_of if retry else store.finished_status
+    listing = own_prompts(run.source.list(), plan.model.prompt)
+    listed_keys = ListedKeys() if plan.store.prune and not retry else None
+    listing = run.choose(listing if listed_keys is None else listed_keys.of(listing))
     try:
         with run.stop.abandonable():
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
-                listing = run.choose(own_prompts(run.source.list(), plan.model.prompt))
                 alongside = [start(list_images(line, listing, status_of, pools.lister, plan.run.limit), name="list")]
                 if run.deadline is not None:
                     watching = watch_deadline(run.deadline, run.stop, run.metrics.slow_seconds, run.clock)
@@ -211,6 +216,15 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
     finally:
         await record_rest(line, store, context, pools.disk)
         await close_source(run.source)
+    if listed_keys is not None and run.stats.listing_done and not run.stop.requested:
+        run.stats.pruned = await on(pools.disk, _prune, store, listed_keys)
+
+
+def _prune(store: Store, listed: ListedKeys) -> int:
+    if not len(listed):
+        log.warning("The source lists nothing at all, so nothing is pruned: perhaps it is not there.")
+        return 0
+    return store.prune(listed)
 
 
 def _asked_for(plan: Plan) -> list[MemberOptions]:

@@ -41,6 +41,8 @@ class RunStats:
     sent_bytes: int = 0
     reused: int = 0
     """Rows of this run whose content was paid for before, under another name or version."""
+    pruned: int = 0
+    """Rows removed because their images are gone from the source."""
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)

@@ -38,6 +38,8 @@ def _images(summary: Summary) -> Iterator[Row]:
         yield "finished before", f"{stats.skipped}", ""
     if stats.reused:
         yield "reused", f"{stats.reused:,}", "same content as an image that was paid for already"
+    if stats.pruned:
+        yield "pruned", f"{stats.pruned:,}", "rows whose images are gone from the source"
     for reason, count in stats.reasons.most_common():
         yield reason, f"{count}", f"e.g. {printable(stats.examples[reason])}"
 

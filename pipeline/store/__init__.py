@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.store.captioned import REUSABLE
     from pipeline.store.dataset import Store, compact, open_store, try_output
     from pipeline.store.history import completion_tokens, finished_keys, read_job, request_counts
+    from pipeline.store.prune import ListedKeys
     from pipeline.store.retry import RowsToRetry, rows_to_retry
     from pipeline.store.schema import SCHEMA, records_to_batch
     from pipeline.store.status import ReasonCount, Status, iter_batches, read_status
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "REUSABLE",
     "SCHEMA",
+    "ListedKeys",
     "ReasonCount",
     "RowsToRetry",
     "Status",
@@ -43,9 +45,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from pipeline.store import captioned, dataset, history, retry, schema, status
+        from pipeline.store import captioned, dataset, history, prune, retry, schema, status
 
-        for module in (dataset, history, status, schema, captioned, retry):
+        for module in (dataset, history, status, schema, captioned, retry, prune):
             if hasattr(module, name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

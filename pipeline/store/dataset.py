@@ -21,8 +21,9 @@ from pipeline.store.folders import open_folder
 from pipeline.store.folders.folder import JOB, RUNS, Folder, require
 from pipeline.store.journal import Journal
 from pipeline.store.options import StoreOptions
-from pipeline.store.parts import MANY, merge_parts, next_name, read_part, tidy, without_overtaken, write_part
+from pipeline.store.parts import merge_parts, next_name, read_part, tidy, without_overtaken, write_part
 from pipeline.store.patience import Patience
+from pipeline.store.prune import ListedKeys
 from pipeline.store.schema import records_to_batch
 
 
@@ -175,6 +176,12 @@ class Store:
             self._cut()
             self._tidy(many=2)
 
+    def prune(self, listed: ListedKeys) -> int:
+        """Remove the rows of images that the listing, which came to its end, did not have; how many there were."""
+        with self._folder.explained(), self._patient():
+            self._cut()
+            return self._tidy(listed=listed)
+
     def __enter__(self) -> Self:
         return self
 
@@ -247,9 +254,17 @@ class Store:
         finally:
             self._folder.hurry = True
 
-    def _tidy(self, many: int = MANY) -> None:
-        tidy(self._folder, self._run_id, self._options.rows_per_part, replaced=self._replaced, many=many)
+    def _tidy(self, many: int | None = None, listed: ListedKeys | None = None) -> int:
+        pruned = tidy(
+            self._folder,
+            self._run_id,
+            self._options.rows_per_part,
+            replaced=self._replaced,
+            many=many or self._options.small_parts,
+            gone=listed.gone if listed is not None else None,
+        )
         self._replaced = False
+        return pruned
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, indent=2, default=str) + "\n"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pipeline.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
@@ -11,5 +13,14 @@ class StoreOptions:
     """A part is cut when so many rows wait, and small parts are merged up to it. Cutting takes about 5 KB a row."""
     flush_seconds: float = 300.0
     """A part is cut at the latest this long after its first row, so that other readers see a run grow."""
+    small_parts: int = 8
+    """So many parts of less than half that size are merged when a run ends; `nightcap compact` merges two."""
     replace: bool = False
     """Ask again for rows that another request made (a changed prompt or model). Without it such a run is refused."""
+    prune: bool = False
+    """Remove the rows of images that are gone from the source, when the listing came to its end."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("rows_per_part", 1), ("small_parts", 2)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}; give {least} or more.")

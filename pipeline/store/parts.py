@@ -11,7 +11,7 @@ without knowing what happened.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -37,9 +37,6 @@ _REPEATED = [
 ]
 _ROW_GROUP = 8_192
 """Rows that are encoded and decoded at once. Twice as many save 1 % of the bytes."""
-
-MANY = 8
-"""So many small parts are merged at the end of a run."""
 
 _MERGED_KEY = b"nightcap_merged_parts"
 
@@ -166,12 +163,30 @@ def without_overtaken(folder: Folder, waiting: pa.Table) -> pa.Table:
     return waiting.filter(pc.invert(pc.is_in(waiting["key"], pa.array(list(later), pa.string())))) if later else waiting
 
 
-def tidy(folder: Folder, run_id: str, rows_per_part: int, *, replaced: bool, many: int) -> None:
-    """Leave one row per key, where rows were `replaced`, and merge small parts once there are `many`."""
+def tidy(
+    folder: Folder,
+    run_id: str,
+    rows_per_part: int,
+    *,
+    replaced: bool,
+    many: int,
+    gone: Callable[[pa.ChunkedArray], Mask] | None = None,
+) -> int:
+    """Leave one row per key, where rows were `replaced`, and merge small parts once there are `many`.
+
+    `gone` says which keys are to leave as well; returns how many such rows did.
+    """
     names = folder.part_names()
-    drops: Sequence[Mask | None] = [None] * len(names)
+    keys = [partial(keys_of, folder, name) for name in names]
+    drops: list[Mask | None] = [None] * len(names)
+    pruned = 0
     if replaced:
-        drops = superseded([partial(keys_of, folder, name) for name in names])
+        drops = list(superseded(keys))
+    if gone:
+        for number, drop in enumerate(drops):
+            mask = gone(keys[number]())
+            pruned += int((mask if drop is None else mask & ~drop).sum())
+            drops[number] = mask if drop is None else mask | drop
     parts = [_survey(folder, name, drop) for name, drop in zip(names, drops, strict=True)]
     for group in _merges(parts, rows_per_part, many):
         tables = [table for part in group for table in read_part(folder, part.name, drop=part.drop)]
@@ -179,6 +194,7 @@ def tidy(folder: Folder, run_id: str, rows_per_part: int, *, replaced: bool, man
             write_part(folder, next_name(folder, run_id), pa.concat_tables(tables))
         for part in group:
             folder.remove(part.name)
+    return pruned
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,35 @@
+"""`nightcap compact`."""
+
+import json
+
+import click
+
+from pipeline.cli.terminal import show
+
+
+@click.command()
+@click.argument("out")
+@click.option(
+    "--rows-per-part",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    help="How large the parts become; about 5 KB of memory a row.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def compact(out: str, rows_per_part: int, as_json: bool) -> None:
+    """Merge the small parts of OUT into large ones.
+
+    A run does so by itself when there are many. Readers see every row at every moment; a kill at any moment loses
+    nothing.
+    """
+    from pipeline.clock import SystemClock
+    from pipeline.engine.live import new_run_id
+    from pipeline.store import StoreOptions
+    from pipeline.store import compact as compact_output
+
+    clock = SystemClock()
+    before, after = compact_output(out, StoreOptions(rows_per_part), clock, new_run_id(clock))
+    parts = {"out": out, "parts_before": before, "parts": after}
+    show(json.dumps(parts) if as_json else f"{out}: {before} parts became {after}." if after < before else
+         f"{out}: nothing to merge, {after} parts.")  # fmt: skip

@@ -1,0 +1,87 @@
+"""Rows whose images are gone, and what is never taken for gone; killed before each change to the disk, nothing else goes."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.clock import SystemClock
+from pipeline.store import StoreOptions, compact, iter_batches
+from pipeline.store.prune import ListedKeys
+from tests.store.rows import Killed, Killer, abandon, image, row, store
+
+KEYS = ["a", "b", "c/d", "c/e", "shard.tar::f", "gone", "gone too"]
+LISTED = ["a", "b", "c/", "shard.tar::", "new"]
+KEPT = {"a", "b", "c/d", "c/e", "shard.tar::f"}
+
+
+def keys(root: Path) -> list[str]:
+    return sorted(key for batch in iter_batches(str(root), ["key"]) for key in batch["key"].to_pylist())
+
+
+def listing(*names: str) -> ListedKeys:
+    listed = ListedKeys()
+    assert [each.key for each in listed.of(map(image, names))] == list(names)
+    return listed
+
+
+def night(root: Path) -> None:
+    for number in range(0, len(KEYS), 2):
+        with store(root, run_id=f"20261120-{number}", rows_per_part=100) as opened:
+            opened.append([row(key) for key in KEYS[number : number + 2]])
+
+
+def test_what_is_gone_goes_and_what_could_not_be_looked_at_stays(tmp_path: Path) -> None:
+    night(tmp_path)
+    with store(tmp_path, run_id="20261121-1") as opened:
+        opened.append([row("a", "v2"), row("gone", "v2")])
+        assert opened.prune(listing(*LISTED)) == 2
+        assert opened.prune(listing(*LISTED)) == 0
+    assert keys(tmp_path) == sorted(KEPT)
+
+
+@pytest.mark.parametrize("power_loss", [False, True])
+def test_a_kill_at_any_moment_loses_no_row_that_stays(tmp_path: Path, power_loss: bool) -> None:
+    night(tmp_path / "before")
+    at = 0
+    while True:
+        at += 1
+        root = tmp_path / "out"
+        shutil.copytree(tmp_path / "before", root)
+        killer, opened = Killer(at, power_loss=power_loss), None
+        try:
+            opened = store(root, step=killer, run_id="20261121-1")
+            opened.prune(listing(*LISTED))
+            opened.close()
+        except Killed:
+            if opened:
+                abandon(opened)
+        found = keys(root)
+        assert set(found) >= KEPT
+        assert len(found) == len(set(found))
+        with store(root, run_id="20261122-1") as again:
+            again.prune(listing(*LISTED))
+        assert keys(root) == sorted(KEPT)
+        if killer.steps < at:
+            break
+        shutil.rmtree(root)
+    assert at > 8
+
+
+def test_compact_merges_what_many_nights_left(tmp_path: Path) -> None:
+    night(tmp_path)
+    before = len(list(tmp_path.glob("part-*.parquet")))
+    assert before == 4
+    options = StoreOptions(rows_per_part=100)
+    assert compact(str(tmp_path), options, SystemClock(), "20261121-1") == (4, 1)
+    assert compact(str(tmp_path), options, SystemClock(), "20261121-2") == (1, 1)
+    assert keys(tmp_path) == sorted(KEYS)
+
+
+@pytest.mark.parametrize(("small_parts", "parts"), [(2, 1), (5, 4)])
+def test_a_run_merges_when_there_are_many(tmp_path: Path, small_parts: int, parts: int) -> None:
+    for number in range(4):
+        with store(tmp_path, run_id=f"20261120-{number}", small_parts=small_parts) as opened:
+            opened.append([row(str(number))])
+    assert len([name for name in os.listdir(tmp_path) if name.startswith("part-")]) == parts
