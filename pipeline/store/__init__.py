@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pipeline.store.options import StoreOptions
 
 if TYPE_CHECKING:
-    from pipeline.store.captioned import REUSABLE
     from pipeline.store.dataset import Store, compact, open_store, try_output
     from pipeline.store.history import completion_tokens, finished_keys, read_job, request_counts
-    from pipeline.store.prune import ListedKeys
-    from pipeline.store.retry import RowsToRetry, rows_to_retry
+    from pipeline.store.keys.captioned import REUSABLE
+    from pipeline.store.keys.prune import ListedKeys
+    from pipeline.store.keys.retry import RowsToRetry, rows_to_retry
     from pipeline.store.schema import SCHEMA, records_to_batch
     from pipeline.store.status import ReasonCount, Status, iter_batches, read_status
 
@@ -45,7 +45,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from pipeline.store import captioned, dataset, history, prune, retry, schema, status
+        from pipeline.store import dataset, history, schema, status
+        from pipeline.store.keys import captioned, prune, retry
 
         for module in (dataset, history, status, schema, captioned, retry, prune):
             if hasattr(module, name):

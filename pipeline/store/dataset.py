@@ -15,15 +15,15 @@ from typing import Any, Self
 from pipeline.clock import Clock
 from pipeline.errors import Unavailable, UserError
 from pipeline.items import Record, SourceImage
-from pipeline.store.captioned import CaptionedContent
-from pipeline.store.finished import COLUMNS, REPEATED, FinishedKeys
 from pipeline.store.folders import open_folder
 from pipeline.store.folders.folder import JOB, RUNS, Folder, require
 from pipeline.store.journal import Journal
+from pipeline.store.keys.captioned import CaptionedContent
+from pipeline.store.keys.finished import COLUMNS, REPEATED, FinishedKeys
+from pipeline.store.keys.prune import ListedKeys
 from pipeline.store.options import StoreOptions
 from pipeline.store.parts import merge_parts, next_name, read_part, tidy, without_overtaken, write_part
 from pipeline.store.patience import Patience
-from pipeline.store.prune import ListedKeys
 from pipeline.store.schema import records_to_batch
 
 

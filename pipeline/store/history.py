@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.store.finished import COLUMNS, FinishedKeys
 from pipeline.store.folders import open_folder
 from pipeline.store.folders.folder import JOB, require
+from pipeline.store.keys.finished import COLUMNS, FinishedKeys
 from pipeline.store.status import iter_batches
 
 ANSWERS = 10_000

@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 
 from pipeline.errors import UserError
 from pipeline.objects import without_secrets
-from pipeline.store.finished import superseded
 from pipeline.store.folders import open_folder
 from pipeline.store.folders.folder import Folder, require
-from pipeline.store.hashes import Hashes, hash_strings
 from pipeline.store.journal import read_journal
+from pipeline.store.keys.finished import superseded
+from pipeline.store.keys.hashes import Hashes, hash_strings
 from pipeline.store.parts import keys_of, read_part
 
 _EXAMPLES = 3

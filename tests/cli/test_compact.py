@@ -22,7 +22,7 @@ async def test_compact_and_prune(tmp_path: Path) -> None:
         for number in range(1, 4):
             await run_async(job.overlay(limit=number))
         told = json.loads(called("compact", tmp_path / "out", "--json").out)
-        assert (told["parts_before"], told["parts"]) == (2, 1)
+        assert (told["parts_before"], told["parts"]) == (3, 1)
         assert "nothing to merge, 1 parts" in called("compact", tmp_path / "out").out
         paths[0].unlink()
         summary = await run_async(job.overlay(limit=0, prune=True))

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.items import OWN_PROMPT, FilterResult, Grounding, Record
-from pipeline.store import captioned, parts
-from pipeline.store.captioned import _number, _numbers
+from pipeline.store import parts
 from pipeline.store.dataset import Store
+from pipeline.store.keys import captioned
+from pipeline.store.keys.captioned import _number, _numbers
 from pipeline.store.schema import records_to_batch, row_to_record
 from tests.store.rows import row, store
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.items import Record
-from pipeline.store import finished
-from pipeline.store.finished import COLUMNS, TRANSIENT, FinishedKeys, superseded
+from pipeline.store.keys import finished
+from pipeline.store.keys.finished import COLUMNS, TRANSIENT, FinishedKeys, superseded
 from pipeline.store.schema import records_to_batch
 from tests.store.rows import REQUEST, row
 

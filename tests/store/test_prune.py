@@ -1,4 +1,4 @@
-"""Rows whose images are gone, and what is never taken for gone; killed before each change to the disk, nothing else goes."""
+"""Rows whose images are gone, and what is never taken for gone, also when killed before each change to the disk."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.clock import SystemClock
 from pipeline.store import StoreOptions, compact, iter_batches
-from pipeline.store.prune import ListedKeys
+from pipeline.store.keys.prune import ListedKeys
 from tests.store.rows import Killed, Killer, abandon, image, row, store
 
 KEYS = ["a", "b", "c/d", "c/e", "shard.tar::f", "gone", "gone too"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store.retry import rows_to_retry
+from pipeline.store.keys.retry import rows_to_retry
 from tests.store.rows import image, row, store
 
 ROWS = [

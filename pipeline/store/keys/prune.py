@@ -1,8 +1,8 @@
 """Rows whose images are gone from the source, for `--prune`. Knows keys, no files.
 
 Only a listing that came to its end says that an image is gone. What could not be looked at is not gone: a folder or an
-archive that could not be listed keeps the rows below it, and a source that lists nothing at all is rather not there, such as a disk
-that is not mounted.
+archive that could not be listed keeps the rows below it, and a source that lists nothing at all is rather not there,
+such as a disk that is not mounted.
 """
 
 from array import array
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.items import SourceImage
-from pipeline.store.finished import Mask
-from pipeline.store.hashes import hash_strings, hash_text
+from pipeline.store.keys.finished import Mask
+from pipeline.store.keys.hashes import hash_strings, hash_text
 
 
 class ListedKeys:

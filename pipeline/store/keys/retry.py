@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.items import SourceImage
-from pipeline.store.hashes import Hashes, hash_strings, hash_text
+from pipeline.store.keys.hashes import Hashes, hash_strings, hash_text
 from pipeline.store.status import iter_batches
 
 _COLUMNS = ("key", "reason", "caption", "status", "mode", "cost_usd")

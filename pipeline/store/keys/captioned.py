@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from pipeline.items import Record, Status, own_prompt_of
 from pipeline.store.folders.folder import Folder
-from pipeline.store.hashes import Hashes, HashIndex
 from pipeline.store.journal import Journal
+from pipeline.store.keys.hashes import Hashes, HashIndex
 from pipeline.store.parts import read_part, read_row_group
 from pipeline.store.schema import row_to_record
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.items import Record, Status
 from pipeline.reasons import TRANSIENT
-from pipeline.store.hashes import Hashes, HashIndex, hash_strings, hash_text
+from pipeline.store.keys.hashes import Hashes, HashIndex, hash_strings, hash_text
 
 Mask = npt.NDArray[np.bool_]
 
