@@ -121,7 +121,7 @@ async def run_live(
         id=new_run_id(clock),
         plan=plan,
         model=model,
-        source=open_source(plan.source),
+        source=await asyncio.to_thread(open_source, plan.source),  # a list far away is looked at
         choose=choose,
         clock=clock,
         begun=clock.monotonic(),

@@ -12,6 +12,7 @@ from pipeline.sources.braces import expanded, has_braces
 from pipeline.sources.files import SCHEME, File, key_of, path_of
 from pipeline.sources.folder import Folder
 from pipeline.sources.globs import is_glob, split_glob
+from pipeline.sources.listing.inventories import InventoryFiles, is_inventory
 from pipeline.sources.listing.locations import web_place
 from pipeline.sources.listing.source import ListingFile, is_listing
 from pipeline.sources.objects import Bucket
@@ -121,6 +122,7 @@ _SOURCES: dict[str, Callable[[str, SourceOptions], Source]] = {
     "a glob": _glob,
     "a listing file": _listing,
     "an archive": _archives,
+    "an inventory": lambda path, options: InventoryFiles(_stored(path, options), options),
     "an object store": _bucket,
     "a URL": WebImage,
 }
@@ -154,4 +156,6 @@ def _form(path: str) -> str:
 def _form_of_file(path: str) -> str:
     if is_listing(path):
         return "a listing file"
+    if is_inventory(path):
+        return "an inventory"
     return "an archive" if is_archive(path) else "a file"

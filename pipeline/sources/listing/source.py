@@ -1,13 +1,11 @@
 """A file that lists images, as a source: each row is an image, or a failed row that says what is wrong with it."""
 
 import gzip
-import io
 import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.items import Failure, SourceImage
@@ -20,13 +18,12 @@ from pipeline.sources.listing.parquet import ParquetTable
 from pipeline.sources.listing.rows import Row, csv_rows, json_rows, lines_of, plain_rows
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.storage.remote import ObjectFile
-from pipeline.sources.storage.stored import AtAnyPlace, LocalFile, Stored
+from pipeline.sources.storage.stored import LocalFile, Stored, for_arrow
 from pipeline.sources.unique import each_once
 
 LISTING_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".txt")
 GZIPPED = tuple(suffix + ".gz" for suffix in LISTING_SUFFIXES if suffix != ".parquet")
 _PLAIN_COLUMN = "path"
-_REMOTE_BUFFER_BYTES = 1024 * 1024
 
 
 class ListingFile(Anywhere):
@@ -59,7 +56,7 @@ class ListingFile(Anywhere):
         name, options = self._file.name, self._options
         lower = name.lower().removesuffix(".gz")
         if lower.endswith(".parquet"):
-            table = ParquetTable(_for_arrow(self._file), name)
+            table = ParquetTable(for_arrow(self._file), name)
             image = table.image_column(options.image_column)
             if image is not None and not isinstance(self._file, LocalFile):
                 raise UserError(f"{self._file.uri} holds the images themselves; copy it to this machine to read it.")
@@ -121,13 +118,6 @@ class ListingFile(Anywhere):
         message = f"{where} {row.number} of {clean(self._file.name)} {problem}."
         key = f"{key_of(self._file.name)}::{row.number}"
         return SourceImage(key, self._file.uri, "", failure=Failure("invalid_row", message))
-
-
-def _for_arrow(file: Stored) -> Any:
-    """What pyarrow opens."""
-    if isinstance(file, LocalFile):
-        return file.path
-    return io.BufferedReader(AtAnyPlace(file.read_at, file.size), _REMOTE_BUFFER_BYTES)
 
 
 def _with_columns(rows: Iterator[Row], options: SourceOptions, name: str) -> Iterator[tuple[Columns, Row]]:

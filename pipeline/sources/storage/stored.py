@@ -9,6 +9,7 @@ from pipeline.errors import UserError
 from pipeline.sources.files import uri_of
 
 ReadAt = Callable[[int, int], bytes]
+_BUFFER_BYTES = 1024 * 1024
 
 
 class Stored(Protocol):
@@ -140,3 +141,10 @@ class Window:
             self._start, at = offset, 0
             self._data = self._read_at(offset, wanted) if wanted > 0 else b""
         return self._data[at : at + count]
+
+
+def for_arrow(file: Stored) -> Any:
+    """What pyarrow opens."""
+    if isinstance(file, LocalFile):
+        return file.path
+    return io.BufferedReader(AtAnyPlace(file.read_at, file.size), _BUFFER_BYTES)
