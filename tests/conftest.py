@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from pipeline.emulator.app import Running
-from tests.helpers.object_servers import ObjectServer, azurite_server, moto_server
+from tests.helpers.object_stores import ObjectServer, azure_server, azurite, moto, s3_server
 from tests.helpers.servers import emulate
 
 # The same examples on every run, and as much time for each as a busy machine needs.
@@ -57,17 +57,38 @@ async def emulator() -> AsyncIterator[Running]:
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[ObjectServer]:
-    """S3, one for all tests: each creates its own bucket."""
-    with moto_server() as server:
-        yield server
+def moto_endpoint() -> Iterator[str]:
+    with moto() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="session")
-def azurite() -> Iterator[ObjectServer]:
-    """Azure Blob Storage, one for all tests: each creates its own container."""
-    with azurite_server() as server:
-        yield server
+def azurite_endpoint() -> Iterator[str]:
+    with azurite() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
+    return _used(s3_server(moto_endpoint), monkeypatch)
+
+
+@pytest.fixture
+def azure(azurite_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
+    return _used(azure_server(azurite_endpoint), monkeypatch)
+
+
+@pytest.fixture(params=["s3", "az"])
+def store(request: pytest.FixtureRequest) -> ObjectServer:
+    """Each of those that are told apart by more than their name."""
+    found: ObjectServer = request.getfixturevalue({"s3": "s3", "az": "azure"}[request.param])
+    return found
+
+
+def _used(server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
+    for name, value in server.environ.items():
+        monkeypatch.setenv(name, value)
+    return server
 
 
 def _guarded_connect(connect: Callable[..., object]) -> Callable[..., object]:

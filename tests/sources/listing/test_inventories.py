@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.items import SourceImage
 from pipeline.objects import open_objects
 from pipeline.sources import SourceOptions, open_source, remote_source
-from tests.helpers.object_servers import ObjectServer
+from tests.helpers.object_stores import ObjectServer
 
 S3_COLUMNS = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass"
 S3_ROWS = [
@@ -150,10 +150,8 @@ def test_an_inventory_that_lacks_a_field(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-async def test_an_inventory_where_the_service_put_it(moto: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in moto.environ.items():
-        monkeypatch.setenv(name, value)
-    reports, photos = open_objects(moto.create("reports")).store, open_objects(moto.create("photos")).store
+async def test_an_inventory_where_the_service_put_it(s3: ObjectServer) -> None:
+    reports, photos = open_objects(s3.create("reports")).store, open_objects(s3.create("photos")).store
     obstore.put(reports, "inventories/photos/daily/2024-01-02T00-00Z/manifest.json", s3_manifest())
     obstore.put(reports, DATA, s3_data())
     obstore.put(photos, "2024/a.jpg", b"picture one")
