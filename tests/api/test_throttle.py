@@ -82,7 +82,7 @@ def test_cancelling_gives_everything_back(limits: LimitOptions, provider: str, a
         await clock.advance(61)
         for quota in (limiter_of(throttle).requests, limiter_of(throttle).tokens):
             for window in quota.windows if quota else ():
-                assert window.wait_seconds(0, clock.monotonic()) == 0
+                assert window.wait_seconds(0, clock.monotonic()) <= 0
                 assert window.held == 0
 
     run(scenario())
@@ -312,7 +312,7 @@ def test_a_window_waits_no_longer_than_it_must(steps: list[tuple[float, int]], s
         now += pause
         wait = window.wait_seconds(cost, now)
         held = sum(c for at, c in taken if at + window.span > now)
-        assert (wait == 0) == (held + cost <= 1000 or held == 0 or not any(at + window.span > now for at, _ in taken))
+        assert (wait <= 0) == (held + cost <= 1000 or held == 0 or not any(at + window.span > now for at, _ in taken))
         now += wait
         assert window.wait_seconds(cost, now) <= LEEWAY_SECONDS
         window.add(quota.take(cost, now))

@@ -197,12 +197,17 @@ class Limiter:
         quota = Quota(standing.limit, windows, now, given=False)
         used = 0 if standing.remaining is None else int(standing.limit - standing.remaining)
         reset = MINUTE_SECONDS if standing.reset_seconds is None else standing.reset_seconds
-        each = 1 if kind == "requests" else admission.tokens
+        each = 1 if kind == "requests" else self._tokens_of(admission)
         quota.seed(used, admission.at + reset, self.in_flight * each, now)
         if kind == "requests":
             self.requests = quota
         else:
             self.tokens = quota
+
+    def _tokens_of(self, admission: Admission) -> int:
+        """What a request counts for in the end."""
+        used = admission.used_tokens if self._rules.counting == "usage" else None
+        return admission.tokens if used is None else used
 
 
 def _changed(quota: Quota | None, per_minute: float | None, windows: tuple[float, ...], now: float) -> Quota | None:

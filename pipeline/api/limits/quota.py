@@ -9,6 +9,10 @@ from pipeline.api.reading.headers import Standing
 
 # A busy loop or a late timer may catch up with so much of the pace; as a burst after silence, it is far below a window.
 CATCH_UP_SECONDS = 0.25
+# A timer or a busy loop lets a request leave so much after its turn; counted from its turn, this costs no quota, where
+# each of a window's requests would pass the delay on (measured with 1 s windows on a busy machine: 97.8 % used, not
+# 98.5 %). A third of the shortest window's margin.
+LATE_SECONDS = 0.005
 # By more than this share of the limit the server has to differ from our count, to be believed to have other customers:
 # requests overtake each other on their way.
 SLACK_SHARE = 0.01
@@ -40,7 +44,7 @@ class Quota:
         self._taken = 0
         self._next_at = now
         self._fence: Fence | None = None
-        self._last_at = now
+        self._last_at = self._last_turn = now
         self._last_cost = 0
         self._allowed = 0.0
         """From the first time something was taken until `_allowed_until`."""
@@ -77,6 +81,8 @@ class Quota:
 
     def take(self, cost: int, now: float) -> Charge:
         """Take `cost`. The pace lets it pass when what was taken before is paid off, and makes the next one wait."""
+        turn = now - min(LATE_SECONDS, max(0.0, -self.wait_seconds(cost, now)))
+        self._last_turn = max(self._last_turn, turn)
         self._next_at = max(self._next_at, now - CATCH_UP_SECONDS) + cost / self._rate
         if not self._taken:
             self._allowed_until = now
@@ -84,7 +90,7 @@ class Quota:
         self._last_at, self._last_cost = now, cost
         self._taken += cost
         minute = self.windows[0]
-        charge = Charge(now, cost, self._taken, minute.held + cost)
+        charge = Charge(self._last_turn, cost, self._taken, minute.held + cost)
         for window in self.windows:
             window.add(charge)
         return charge

@@ -31,6 +31,8 @@ class Window:
         self.seconds = seconds
         self.span = seconds + min(MARGIN_SHARE * seconds, MARGIN_SECONDS_AT_MOST)
         self.held = 0
+        self._freed_at = -math.inf
+        """When there was last more room than before."""
         self._charges: deque[Charge] = deque()
         self.set_limit(per_minute)
 
@@ -40,10 +42,13 @@ class Window:
         self.limit = share if self.seconds >= MINUTE_SECONDS else math.ceil(share)
 
     def wait_seconds(self, cost: int, now: float) -> float:
-        """Seconds until `cost` fits; what is larger than the limit fits once nothing else is held."""
+        """Seconds until `cost` fits; below 0: for so long it has fitted, at least.
+
+        What is larger than the limit fits once nothing else is held.
+        """
         self._forget(now)
         excess = self.held + cost - self.limit
-        until = now
+        until = self._freed_at
         for charge in self._charges:
             if excess <= 0:
                 break
@@ -64,4 +69,6 @@ class Window:
     def _forget(self, now: float) -> None:
         charges = self._charges
         while charges and charges[0].at + self.span <= now:
-            self.held -= charges.popleft().cost
+            charge = charges.popleft()
+            self.held -= charge.cost
+            self._freed_at = charge.at + self.span

@@ -25,8 +25,11 @@ QUOTA_CODES = frozenset(
         "organization_spend_limit_exceeded",
         "project_spend_limit_exceeded",
         "organization_usage_limit_exceeded",
+        "budget_exceeded",  # LiteLLM's proxy, with status 422
     }
 )
+CREDENTIAL_CODES = frozenset({"invalid_api_key", "no_db_connection"})
+"""The latter is what LiteLLM's proxy without a database says to any key but its master's, with status 400."""
 NOT_FOUND_CODES = frozenset({"model_not_found", "deploymentnotfound", "notfound", "resourcenotfound"})
 DOWNLOAD_CODES = frozenset({"invalid_image_url", "failed_to_download_image"})
 REASON_OF_STATUS = {
@@ -39,6 +42,9 @@ REASON_OF_STATUS = {
 MAX_TEXT_CHARACTERS = 4096
 _OVERLOADED = re.compile(r"overloaded|high demand|server is busy|slow down", re.I)
 _BAD_KEY = re.compile(r"(?:incorrect|invalid) api key|api key not valid", re.I)  # some servers say so with 400
+# Gateways put the status into `code`, and what it is about into the text alone.
+_UNKNOWN_MODEL = re.compile(r"\binvalid model name\b|\bmodel\b.{0,80}\bdoes not exist\b", re.I)
+_TOO_LONG = re.compile(r"context ?window ?exceeded|maximum context length", re.I)
 _TITLE = re.compile(rb"<title>(.*?)</title>", re.I | re.S)
 
 
@@ -80,9 +86,9 @@ def _reason(status: int, code: str, kind: str, text: str) -> str:
         return "quota_exhausted"
     if status == 429 or code == "rate_limit_exceeded":
         return _rate_limit_reason(text.lower())
-    if status in (401, 403) or code == "invalid_api_key" or _BAD_KEY.search(text):
+    if status in (401, 403) or {code, kind} & CREDENTIAL_CODES or _BAD_KEY.search(text):
         return "credentials_refused"
-    if code in NOT_FOUND_CODES:
+    if code in NOT_FOUND_CODES or (status == 400 and _UNKNOWN_MODEL.search(text)):
         return "not_found"
     if status in REASON_OF_STATUS:
         return REASON_OF_STATUS[status]
@@ -92,7 +98,10 @@ def _reason(status: int, code: str, kind: str, text: str) -> str:
         return "server_error"
     if code in DOWNLOAD_CODES and "download" in text.lower():
         return "server_error"  # else it is the address or the data itself that is bad
-    return "wrong_address" if status < 400 else f"rejected:{code or status}"
+    if status < 400:
+        return "wrong_address"
+    told = "context_length_exceeded" if status == 400 and _TOO_LONG.search(text) else code
+    return f"rejected:{told or status}"
 
 
 def _rate_limit_reason(text: str) -> str:
