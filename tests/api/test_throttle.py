@@ -313,10 +313,11 @@ def test_a_window_waits_no_longer_than_it_must(steps: list[tuple[float, int]], s
         wait = window.wait_seconds(cost, now)
         held = sum(c for at, c in taken if at + window.span > now)
         assert (wait <= 0) == (held + cost <= 1000 or held == 0 or not any(at + window.span > now for at, _ in taken))
-        now += wait
+        now += max(0.0, wait)
         assert window.wait_seconds(cost, now) <= LEEWAY_SECONDS
-        window.add(quota.take(cost, now))
-        taken.append((now, cost))
+        charge = quota.take(cost, now)
+        window.add(charge)
+        taken.append((charge.at, cost))
 
 
 async def test_a_raised_limit_wakes_who_waits() -> None:

@@ -107,7 +107,7 @@ def test_cancelling_gives_everything_back(
         for each in pool.members:
             for quota in (each.limiter.requests, each.limiter.tokens):
                 for window in quota.windows if quota else ():
-                    assert window.wait_seconds(0, clock.monotonic()) == 0
+                    assert window.wait_seconds(0, clock.monotonic()) <= 0
                     assert window.held == 0
 
     run(scenario())
