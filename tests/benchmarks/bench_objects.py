@@ -1,0 +1,212 @@
+"""Object stores on this machine: `python tests/benchmarks/bench_objects.py [reading|estimate|night] [COUNT] [s3|az]`.
+
+reading   images of 300 KB through the engine's listing and fetching, beside a bare obstore loop of as many readers;
+          the two take turns. Both include what the server costs, which shares this machine.
+estimate  COUNT small images listed and estimated by the command: requests by kind, bytes, and its memory at a tenth
+          of the images and at all of them.
+night     COUNT images captioned by the emulator; then 50 new, 3 changed, 2 deleted: what the second night asks.
+"""
+
+import asyncio
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import obstore
+
+from pipeline import Job, run_async
+from pipeline.clock import SystemClock
+from pipeline.engine.fetching import FETCHED_BYTES, Fetcher, fetch_images
+from pipeline.engine.flow.byte_budget import ByteBudget
+from pipeline.engine.flow.channel import Channel
+from pipeline.engine.preparing.preparer import Fetched, Listed
+from pipeline.engine.stages import Line, list_images
+from pipeline.engine.stats import RunStats
+from pipeline.engine.stop import Stop
+from pipeline.items import SourceImage
+from pipeline.objects import open_objects
+from pipeline.sources import SourceOptions, open_source
+from tests.helpers.object_stores import ObjectServer, azure_server, azurite, moto, s3_server
+from tests.helpers.pictures import encoded, photo
+from tests.helpers.servers import emulate_process
+from tests.helpers.store_proxy import proxied
+
+READERS = 32
+ROUNDS = 5
+IMAGE_BYTES = 300_000
+SMALL = encoded(photo(64, 48))
+REPOSITORY = Path(__file__).parents[2]
+
+
+async def fill(url: str, names: list[str], size: int | None) -> None:
+    store = open_objects(url).store
+    rest = iter(names)
+
+    async def put() -> None:
+        for name in rest:
+            data = SMALL + name.encode()
+            await obstore.put_async(store, name, data if size is None else data + random.randbytes(size - len(data)))
+
+    await asyncio.gather(*[put() for _ in range(16)])
+
+
+async def bare(url: str) -> int:
+    """What reading costs at least."""
+    opened = open_objects(url)
+    names = [found["path"] for page in obstore.list(opened.store, chunk_size=1000) for found in page]
+    rest, total = iter(names), 0
+
+    async def read() -> None:
+        nonlocal total
+        for name in rest:
+            data = await (await obstore.get_async(opened.store, name)).bytes_async()
+            total += len(data)
+
+    await asyncio.gather(*[read() for _ in range(READERS)])
+    return total
+
+
+async def engine(url: str) -> int:
+    """The stages of a run up to the preparers, whose place is taken by somebody who only counts."""
+    source = open_source(SourceOptions((url,)))
+    listed: Channel[SourceImage] = Channel("listed", 512, 1)
+    todo: Channel[Listed] = Channel("todo", 512, READERS)
+    line = Line(
+        listed=listed,
+        todo=todo,
+        ready=Channel("ready", 1, 1),
+        done=Channel("done", 512, READERS),
+        fetched=ByteBudget(FETCHED_BYTES),
+        in_flight=ByteBudget(1),
+        stats=RunStats(),
+        stop=Stop(SystemClock()),
+    )
+    fetcher = Fetcher(source, line.stop, SystemClock(), random.Random())
+    total = 0
+
+    async def prepare() -> None:
+        nonlocal total
+        while items := await todo.get():
+            for item in items:
+                assert isinstance(item, Fetched)
+                total += len(item.data)
+                line.fetched.give_back(len(item.data))
+
+    with ThreadPoolExecutor(1) as lister:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(list_images(line, source.list(), lambda image: None, lister, None))
+            for _ in range(READERS):
+                group.create_task(fetch_images(line, listed, fetcher))
+            group.create_task(prepare())
+    if line.stop.error:
+        raise line.stop.error
+    return total
+
+
+async def reading(server: ObjectServer, count: int) -> None:
+    url = server.create("reading")
+    await fill(url, [f"{number:06}.jpg" for number in range(count)], IMAGE_BYTES)
+    rates: dict[str, list[float]] = {"bare": [], "engine": []}
+    for _ in range(ROUNDS):
+        for name, method in (("bare", bare), ("engine", engine)):
+            begun = time.perf_counter()
+            assert await method(url) == count * IMAGE_BYTES
+            rates[name].append(count / (time.perf_counter() - begun))
+    ratio = statistics.median(e / b for b, e in zip(rates["bare"], rates["engine"], strict=True))
+    for name, found in rates.items():
+        print(f"  {name:8} {statistics.median(found):7.0f} images/s  {[round(rate) for rate in found]}")
+    print(f"  {server.scheme}: {count} images of {IMAGE_BYTES} bytes, engine / bare = {ratio:.2f}")
+
+
+async def estimate(server: ObjectServer, count: int) -> None:
+    url = server.create("estimate")
+    await fill(url, [f"tenth/{number:06}.jpg" for number in range(count // 10)], None)
+    await fill(url, [f"rest/{number:06}.jpg" for number in range(count - count // 10)], None)
+    for path in (f"{url}/tenth", url):
+        async with proxied(server.endpoint) as proxy:
+            begun = time.perf_counter()
+            code, peak_mb = await command(behind(server, proxy.endpoint), "estimate", path, "--model", "gpt-4o")
+            seconds = time.perf_counter() - begun
+            print(
+                f"  {path}: exit {code}, {dict(proxy.counts)}, {proxy.bytes_sent / 1e6:.1f} MB from the store,"
+                f" peak memory {peak_mb:.0f} MB, {seconds:.0f} s"
+            )
+
+
+async def command(environ: Mapping[str, str], *arguments: str) -> tuple[int, float]:
+    """The command's exit code and peak memory."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "pipeline", *arguments, cwd=REPOSITORY, env={**os.environ, **environ},
+        stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    peak = 0
+    ended = asyncio.create_task(process.wait())
+    while not ended.done():
+        try:
+            text = Path(f"/proc/{process.pid}/status").read_text()
+            peak = max(peak, *[int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")], 0)
+        except OSError:
+            break
+        await asyncio.wait([ended], timeout=0.1)
+    return await ended, peak / 1024
+
+
+async def night(server: ObjectServer, count: int) -> None:
+    url = server.create("night")
+    names = [f"{number // 1000:03}/{number:06}.jpg" for number in range(count)]
+    await fill(url, names, None)
+    with tempfile.TemporaryDirectory() as folder, emulate_process() as emulator:
+        os.environ |= {"OPENAI_API_KEY": "emulator-key", "OPENAI_BASE_URL": emulator.base_url}
+        job = Job.create(url, Path(folder) / "out", model="openai:gpt-4o", concurrency=32)
+        begun = time.perf_counter()
+        first = await run_async(job)
+        print(f"  first night: {first.stats.captioned} captioned in {time.perf_counter() - begun:.0f} s")
+        await fill(url, [f"new/{number:06}.jpg" for number in range(50)], None)
+        store = open_objects(url).store
+        for name in names[10:13]:
+            obstore.put(store, name, SMALL + b"changed")
+        obstore.delete(store, names[:2])
+        async with proxied(server.endpoint) as proxy:
+            os.environ |= behind(server, proxy.endpoint)
+            begun = time.perf_counter()
+            second = await run_async(job)
+            seconds = time.perf_counter() - begun
+        print(
+            f"  second night: {second.stats.recorded} asked, {second.stats.skipped} finished before,"
+            f" {dict(proxy.counts)} from the store, {seconds:.1f} s in all"
+        )
+
+
+def behind(server: ObjectServer, endpoint: str) -> Mapping[str, str]:
+    return (s3_server(endpoint) if server.scheme == "s3" else azure_server(endpoint)).environ
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    what = next((word for word in arguments if word in ("estimate", "night")), "reading")
+    count = next((int(word) for word in arguments if word.isdigit()), 300)
+    schemes = [word for word in arguments if word in ("s3", "az")] or ["s3", "az"]
+    method = {"reading": reading, "estimate": estimate, "night": night}[what]
+    with ExitStack() as stack:
+        for scheme in schemes:
+            server = (
+                s3_server(stack.enter_context(moto()))
+                if scheme == "s3"
+                else azure_server(stack.enter_context(azurite()))
+            )
+            os.environ |= server.environ
+            print(f"{what}, {scheme}:")
+            asyncio.run(method(server, count))
+
+
+if __name__ == "__main__":
+    main()
