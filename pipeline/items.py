@@ -220,7 +220,7 @@ class Answer:
     """Of all attempts whose usage is known, each at its own price; None: no usage or no price is known."""
     price_date: date | None = None
     remade: Request | None = None
-    """What was sent in the end, where it is not what was to be asked: a smaller image."""
+    """What was sent in the end, where it is not what was to be asked: a smaller image, or several times."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One image, asked until there is an answer or a decision: throttle, client, reply reading and retry rule together."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -161,6 +161,7 @@ class _Course:
         self._began: float | None = None
         self.last: Reply | Failure | None = None
         self.usage = Usage()
+        self._billed: list[Request] = []
         self._latency_ms = self._queue_ms = 0
         self._cost: Decimal | None = None
         self._price_date: date | None = None
@@ -177,6 +178,8 @@ class _Course:
         self.last = outcome
         self._latency_ms, self._queue_ms = round(latency_seconds * 1000), round(queue_seconds * 1000)
         self.usage = self.usage.plus(outcome.usage)
+        if outcome.usage.prompt_tokens is not None:
+            self._billed.append(replace(self.request, body=b""))
         cost = permit.price.cost(outcome.usage) if permit.price else None
         if permit.price and cost is not None:
             self._cost = cost + (self._cost or 0)
@@ -196,6 +199,19 @@ class _Course:
             self._reason, self._since = reason, now
         return now - self._since
 
+    def _in_the_end(self) -> Request:
+        """What was sent, with the prediction of all that is on the bill: it stands beside the usage of all.
+
+        Without its body: a row needs none, and rows wait for each other longer than requests do.
+        """
+        billed = self._billed or [self.request]
+        return replace(
+            self.request,
+            body=b"",
+            predicted_image_tokens=_sum(each.predicted_image_tokens for each in billed),
+            predicted_prompt_tokens=_sum(each.predicted_prompt_tokens for each in billed),
+        )
+
     def answer(self, outcome: Reply | Failure, clock: Clock) -> Answer:
         assert self.member is not None
         assert self._began is not None
@@ -210,9 +226,17 @@ class _Course:
             usage=self.usage,
             cost_usd=self._cost,
             price_date=self._price_date,
-            # Without its body: a row needs none, and rows wait for each other longer than requests do.
-            remade=replace(self.request, body=b"") if self.remade else None,
+            remade=self._in_the_end() if self.remade or len(self._billed) > 1 else None,
         )
+
+
+def _sum(predictions: Iterable[int | None]) -> int | None:
+    total = 0
+    for tokens in predictions:
+        if tokens is None:
+            return None
+        total += tokens
+    return total
 
 
 def _image_seconds(decision: Wait | Rest) -> float:

@@ -5,7 +5,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from pipeline.api.throttle import Throttle, ThrottleClosed
 from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Probe, Reply, Request, Sent, SourceImage
 from tests.helpers.clock import FakeClock
-from tests.helpers.pool import limiter_of, member
+from tests.helpers.pool import DOLLAR_A_TOKEN, limiter_of, member
 from tests.helpers.scripted_server import ScriptedServer, http
 
 KEY = "sk-proj-Ab12Cd34Ef56Gh78"
@@ -88,7 +88,9 @@ async def desk(address: str, provider: str = "compatible", **limits: Any) -> Asy
             retries.append(attempt.outcome.reason)
 
     async with Client(endpoint, options.timeout_seconds) as client:
-        asked = member(options, limit_rules(provider, options), clock, client, max_tokens=MAX_TOKENS)
+        asked = member(
+            options, limit_rules(provider, options), clock, client, max_tokens=MAX_TOKENS, price=DOLLAR_A_TOKEN
+        )
         throttle = Throttle(Pool([asked]), clock)
         asker = Asker(throttle, options, clock, random.Random(1), note)
         with clock.autojump(IDLE_SECONDS):
@@ -375,3 +377,68 @@ async def test_the_limits_of_the_headers_are_learned(server: ScriptedServer) -> 
         assert d.clock.elapsed - begun == pytest.approx(10, abs=0.5)
         assert limiter_of(d.throttle).requests is not None
         assert limiter_of(d.throttle).requests.per_minute == 60
+
+
+NO_CHOICE = http(200, {"choices": [], "usage": {"prompt_tokens": 1105, "completion_tokens": 7, "total_tokens": 1112}})
+
+
+async def test_what_was_paid_for_and_useless_is_in_the_sum(server: ScriptedServer) -> None:
+    server.answers.extend([NO_CHOICE, BROKEN, DONE])
+    async with desk(server.address) as d:
+        answer = await d.ask()
+    assert isinstance(answer.outcome, Reply)
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (1105 + 1105, 7 + 5)
+    assert answer.cost_usd == 1112 + 1110, "at a dollar a token"
+    assert answer.remade
+    assert answer.remade.predicted_prompt_tokens == 2 * 1130, "of what is on the bill"
+
+
+async def test_a_stop_after_an_answer_that_was_paid_for_leaves_a_row(server: ScriptedServer) -> None:
+    server.answers.extend([NO_CHOICE, rate_limited(retry_after="100")])
+    async with desk(server.address) as d:
+        d.clock.call_later(50, d.throttle.close)
+        answer = await d.ask()
+    assert isinstance(answer.outcome, Failure)
+    assert (answer.outcome.reason, answer.attempts, answer.cost_usd) == ("rate_limited", 2, 1112)
+
+
+TOO_LARGE = http(413, b"<html><title>413 Request Entity Too Large</title></html>", Content_Type="text/html")
+
+
+async def test_an_image_that_is_too_large_is_sent_smaller_once(server: ScriptedServer) -> None:
+    server.answers.extend([TOO_LARGE, DONE])
+    async with desk(server.address) as d:
+        d.smaller.append(replace(request("a.jpg"), sent=Sent("jpeg", 452, 339, 4), predicted_prompt_tokens=600))
+        answer = await d.ask()
+    assert isinstance(answer.outcome, Reply)
+    assert answer.remade
+    assert (answer.remade.sent.width, answer.remade.predicted_prompt_tokens, answer.remade.body) == (452, 600, b"")
+    assert (answer.attempts, d.retries) == (2, ["rejected:too_large"])
+
+
+@pytest.mark.parametrize("smaller", [0, 2], ids=["none", "still too large"])
+async def test_an_image_that_cannot_be_small_enough_is_a_row(server: ScriptedServer, smaller: int) -> None:
+    server.answers.append(TOO_LARGE)
+    async with desk(server.address) as d:
+        d.smaller.extend([request("a.jpg")] * smaller)
+        answer = await d.ask()
+    assert isinstance(answer.outcome, Failure)
+    assert (answer.outcome.reason, len(server.requests)) == ("rejected:too_large", 1 + bool(smaller))
+
+
+async def test_many_at_once_find_out_together_what_a_model_refuses(server: ScriptedServer) -> None:
+    server.answers.extend([RENAME] * 4)
+    server.answers.append(DONE)
+    async with desk(server.address) as d:
+        answers = await asyncio.gather(*(d.ask(f"{number}.jpg") for number in range(4)))
+    assert all(isinstance(answer.outcome, Reply) for answer in answers)
+    assert [answer.attempts for answer in answers] == [2] * 4
+
+
+async def test_a_detail_that_is_refused_is_left_out_from_then_on(server: ScriptedServer) -> None:
+    message = "Unknown parameter: 'messages[0].content[1].image_url.detail'."
+    server.answers.extend([http(400, {"error": {"message": message, "code": "unknown_parameter"}}), DONE])
+    async with desk(server.address) as d:
+        await d.ask("a.jpg")
+        await d.ask("b.jpg")
+    assert [b'"detail"' in received.body for received in server.requests] == [True, False, False]

@@ -17,7 +17,7 @@ from pipeline.api.throttle import Throttle
 from pipeline.emulator.faults import FAULTS, Step
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.errors import RunError
-from pipeline.items import Probe, Reply, Request, Sent, SourceImage
+from pipeline.items import Answer, Probe, Reply, Request, Sent, SourceImage
 from tests.helpers.clock import FakeClock
 from tests.helpers.pictures import encoded, photo
 from tests.helpers.servers import emulate
@@ -78,20 +78,28 @@ def test_the_table_is_complete() -> None:
 @pytest.mark.parametrize("provider", ["openai", "azure"])
 @pytest.mark.parametrize(("fault", "expected"), [(fault, once) for fault, (once, _) in TABLE.items()])
 async def test_a_fault_that_passes(provider: str, fault: str, expected: str) -> None:
-    assert await outcome_of(provider, Step(fault, requests=(1, 1))) == expected
+    assert await outcome_of(provider, EmulatorOptions(scenario=(Step(fault, requests=(1, 1)),))) == expected
 
 
 @pytest.mark.parametrize("provider", ["openai", "azure"])
 @pytest.mark.parametrize(("fault", "expected"), [(fault, always) for fault, (_, always) in TABLE.items() if always])
 async def test_a_fault_that_lasts(provider: str, fault: str, expected: str) -> None:
-    assert await outcome_of(provider, Step(fault)) == expected
+    assert await outcome_of(provider, EmulatorOptions(scenario=(Step(fault),))) == expected
 
 
-async def outcome_of(provider: str, step: Step) -> str:
+@pytest.mark.parametrize("provider", ["openai", "azure"])
+@pytest.mark.parametrize(("temperature", "expected"), [(None, "answered 2"), (0.2, "answered 3"), (1.0, "answered 2")])
+async def test_a_model_that_refuses_parameters(provider: str, temperature: float | None, expected: str) -> None:
+    """It reasons, and nobody has told us: neither the name of the limit nor a temperature is to its liking."""
+    assert await outcome_of(provider, EmulatorOptions(model="o4-mini"), temperature) == expected
+
+
+async def outcome_of(provider: str, options: EmulatorOptions, temperature: float | None = None) -> str:
     clock, limits = FakeClock(), LimitOptions(max_attempts=3)
-    async with emulate(EmulatorOptions(provider="both", scenario=(step,)), clock) as running:
+    async with emulate(options, clock) as running:
         base = running.endpoint if provider == "azure" else running.base_url
-        members = members_of(ModelOptions(name=f"{provider}:gpt-4o", base_url=base), limits, ())
+        model = ModelOptions(name=f"{provider}:gpt-4o", base_url=base, temperature=temperature)
+        members = members_of(model, limits, ())
         async with open_pool(members, ENVIRON, clock) as pool:
             asker = Asker(Throttle(pool, clock), limits, clock, random.Random(1), lambda attempt: None)
             with clock.autojump(IDLE_SECONDS):
@@ -103,8 +111,12 @@ async def outcome_of(provider: str, step: Step) -> str:
     assert pool.in_flight == 0
     outcome = answer.outcome
     if isinstance(outcome, Reply):
-        return f"answered {answer.attempts}{', smaller' if answer.remade else ''}"
+        return f"answered {answer.attempts}{', smaller' if smaller_than_asked(answer) else ''}"
     return "filtered" if outcome.status == "filtered" else outcome.reason
+
+
+def smaller_than_asked(answer: Answer) -> bool:
+    return answer.remade is not None and answer.remade.sent.width < 64
 
 
 async def smaller(asked: Request) -> Request:
