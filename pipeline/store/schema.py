@@ -59,12 +59,19 @@ SCHEMA = pa.schema(
         _column("sent_format", pa.string(), "of the image that was sent"),
         _column("predicted_prompt_tokens", pa.int32(), "before sending, image included", "token"),
         _column("predicted_image_tokens", pa.int32(), "before sending", "token"),
-        _column("prompt_tokens", pa.int32(), "from the reply's usage; null if the server sent none", "token"),
-        _column("completion_tokens", pa.int32(), "from the reply's usage; null if the server sent none", "token"),
-        _column("total_tokens", pa.int32(), "from the reply's usage; null if the server sent none", "token"),
+        _column("prompt_tokens", pa.int32(), "by the server, all attempts together; null if it did not say", "token"),
+        _column(
+            "completion_tokens", pa.int32(), "by the server, all attempts together; null if it did not say", "token"
+        ),
+        _column("total_tokens", pa.int32(), "by the server, all attempts together; null if it did not say", "token"),
         _column("cached_tokens", pa.int32(), "part of prompt_tokens that came from a cache", "token"),
         _column("reasoning_tokens", pa.int32(), "part of completion_tokens", "token"),
-        _column("cost_usd", pa.decimal128(18, 9), "usage times price; null when the price is unknown", "USD"),
+        _column(
+            "cost_usd",
+            pa.decimal128(18, 9),
+            "usage times price of all attempts whose usage is known; null: unknown",
+            "USD",
+        ),
         _column("price_date", pa.date32(), "which price"),
         _column("finish_reason", pa.string(), "why the model stopped"),
         _column("content_filter", pa.list_(_FILTER), "verdicts on prompt and completion"),
