@@ -22,6 +22,12 @@ class NotifyOptions:
     webhook_variable: str | None = None
     """The summary is posted to the URL that this environment variable holds: such URLs are secrets."""
 
+    def __post_init__(self) -> None:
+        if self.webhook_variable and not self.webhook_variable.isidentifier():
+            raise UserError(
+                "webhook_variable is not the name of an environment variable; put the webhook's URL into one."
+            )
+
 
 class Notifier:
     """Tells what the options say."""

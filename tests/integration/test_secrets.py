@@ -191,6 +191,9 @@ JOBS = {
     "an address with a signature": (
         f"out = 'out'\n[source]\npaths = ['photos']\n[model]\nname = 'gpt-4o'\nbase_url = 'http://h/v1?{SAS}'\n"
     ),
+    "a webhook in place of its variable": (
+        f"out = 'out'\n[source]\npaths = ['photos']\n[notify]\nwebhook_variable = 'http://127.0.0.1:1/T0/{PRESIGNED}'\n"
+    ),
     "a number that is an address": f"out = 'out'\n[source]\npaths = ['photos']\n[limits]\nrpm = '{SIGNED}'\n",
 }
 
@@ -223,6 +226,19 @@ async def test_an_object_store_that_refuses_and_quotes_them(tmp_path: Path, serv
         assert "403" in ended.out + ended.err
         check(ended.out, ended.err)
     assert SIGNATURE in server.requests[0].target
+    check_files(tmp_path)
+
+
+@pytest.mark.integration
+async def test_a_webhook_that_refuses_and_quotes_its_own_address(tmp_path: Path, server: ScriptedServer) -> None:
+    server.answers.append(quoting(server, lambda text: http(404, f"{server.requests[-1].target} {text}".encode())))  # type: ignore[arg-type]
+    write_small_jpegs(tmp_path / "photos", 1)
+    job = tmp_path / "job.toml"
+    job.write_text("out = 'out'\n[source]\npaths = ['photos']\n[notify]\nwebhook_variable = 'HOOK'\n")
+    ended = await nightcap("run", job, env={"HOOK": f"{server.address}/services/{PRESIGNED}?token={SIGNATURE}"})
+    assert PRESIGNED in server.requests[0].target
+    assert "404" in ended.err
+    check(ended.out, ended.err)
     check_files(tmp_path)
 
 
