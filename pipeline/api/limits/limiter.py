@@ -172,6 +172,8 @@ class Limiter:
     def _hear(self, kind: Kind, standing: Standing, admission: Admission, now: float) -> None:
         if standing.limit is None or not is_per_minute(standing, self._rules.refills):
             return
+        if kind == "tokens" and standing.limit < admission.tokens:
+            return  # it answered what it says that it would not: no true limit
         quota = self.requests if kind == "requests" else self.tokens
         charge = admission.request_charge if kind == "requests" else admission.token_charge
         if quota is None:
