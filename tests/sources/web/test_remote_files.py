@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import tarfile
 import zipfile
 from collections.abc import AsyncIterator
 
@@ -13,27 +12,10 @@ import pytest
 from pipeline.errors import ImageError, UserError
 from pipeline.items import SourceImage
 from pipeline.sources import Source, SourceOptions, close_source, open_source, remote_source
+from tests.helpers.collections import tar_of, zip_of
 from tests.helpers.web_server import WebServer, serve
 
 PICTURES = {f"{number}.jpg": b"picture %d " % number * 20_000 for number in range(5)}
-
-
-def tar_of(files: dict[str, bytes], mode: str = "w") -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime = len(data), 7
-            archive.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def zip_of(files: dict[str, bytes], method: int) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 def parquet_of(table: pa.Table) -> bytes:
