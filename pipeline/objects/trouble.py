@@ -26,9 +26,9 @@ def explained(error: Exception, location: Location) -> NightcapError:
         return error
     text = str(error)
     if _TOKEN_SERVICE.search(text):  # obstore's last resort, when the environment holds nothing
-        return UserError(
-            f"No credentials for {location.base[:-1]} were found in the environment: set {_CREDENTIALS[location.kind]}."
-        )
+        hint = " (profiles in ~/.aws are not read)" if location.kind == "s3" else ""
+        names = f"{_CREDENTIALS[location.kind]}{hint}"
+        return UserError(f"No credentials for {location.base[:-1]} were found in the environment: set {names}.")
     if (code := _found(_CODE, text)) in _TROUBLE_OF_ONE:
         return ImageError("unreadable", f"The object is archived ({code}); restore it first.")
     if code in _MISSING:
