@@ -9,14 +9,14 @@ import gc
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 from pipeline.api.attempt import Attempt
 from pipeline.api.endpoint import catalogue_name
-from pipeline.api.options import ModelOptions
+from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.prompts import own_prompts
 from pipeline.clock import Clock, utc
@@ -25,6 +25,7 @@ from pipeline.engine.asking.lint import LanguageCheck
 from pipeline.engine.asking.reask import Reask
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.control.deadline import parse_deadline, watch_deadline
+from pipeline.engine.control.watching import watch_limits
 from pipeline.engine.fetching import FETCHED_BYTES, Fetcher, fetch_images
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
@@ -171,7 +172,7 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
 
 async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools, processes: Processes) -> None:
     """The one TaskGroup. However it ends, what was answered is recorded."""
-    plan, askers, preparers = run.plan, provider.concurrency, processes.lanes
+    plan, preparers = run.plan, processes.lanes
     retry = await on(pools.disk, rows_to_retry, plan.out, plan.run.retry) if plan.run.retry else None
     fetchers = plan.run.fetchers if has_remote(run.source) else 0
     listed: Channel[SourceImage] = Channel("listed", capacity=512, senders=1)
@@ -180,7 +181,7 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
         listed=listed if fetchers else todo,
         todo=todo,
         ready=Channel("ready", capacity=READY_IMAGES, senders=preparers),
-        done=Channel("done", capacity=DONE_IMAGES, senders=fetchers + preparers + askers),
+        done=Channel("done", capacity=DONE_IMAGES, senders=fetchers + preparers),
         fetched=ByteBudget(FETCHED_BYTES),
         in_flight=ByteBudget(plan.run.max_bytes_in_flight),
         stats=run.stats,
@@ -201,16 +202,22 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
         with run.stop.abandonable():
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
+
+                def employ() -> None:
+                    """A task for each request that may be in flight: more of them when the user allows more."""
+                    while line.askers < provider.concurrency:
+                        line.done.add_sender()
+                        start(ask_images(line, asking), name=f"ask-{line.askers}")
+                        line.askers += 1
+
+                employ()
                 alongside = [start(list_images(line, listing, status_of, pools.lister, plan.run.limit), name="list")]
-                if run.deadline is not None:
-                    watching = watch_deadline(run.deadline, run.stop, run.metrics.slow_seconds, run.clock)
-                    alongside.append(start(watching, name="deadline"))
+                read_control = functools.partial(on, pools.disk, store.read_control)
+                alongside += map(start, _watchers(run, provider, employ, read_control))
                 for number in range(fetchers):
                     start(fetch_images(line, listed, fetcher), name=f"fetch-{number}")
                 for number in range(preparers):
                     start(prepare_images(line, processes.prepare), name=f"prepare-{number}")
-                for number in range(askers):
-                    start(ask_images(line, asking), name=f"ask-{number}")
                 recorder = start(record_images(line, store, context, pools.disk, run.clock), name="record")
                 recorder.add_done_callback(lambda _: [task.cancel() for task in alongside])
     finally:
@@ -225,6 +232,21 @@ def _prune(store: Store, listed: ListedKeys) -> int:
         log.warning("The source lists nothing at all, so nothing is pruned: perhaps it is not there.")
         return 0
     return store.prune(listed)
+
+
+def _watchers(
+    run: _Run, provider: Provider, employ: Callable[[], None], read_control: Callable[[], Awaitable[bytes | None]]
+) -> Iterator[Coroutine[None, None, None]]:
+    """What the user may still want of a run under way."""
+    if run.deadline is not None:
+        yield watch_deadline(run.deadline, run.stop, run.metrics.slow_seconds, run.clock)
+
+    def change(endpoint: str, limits: LimitOptions) -> None:
+        provider.set_limits(endpoint, limits)
+        employ()
+
+    if provider.limits:
+        yield watch_limits(read_control, dict(provider.limits), change, run.clock)
 
 
 def _asked_for(plan: Plan) -> list[MemberOptions]:

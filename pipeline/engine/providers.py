@@ -13,6 +13,7 @@ from typing import Protocol
 from pipeline.api.asker import Asker, Remake
 from pipeline.api.attempt import Attempt, OnAttempt, Target
 from pipeline.api.limits.limiter import LimitUse
+from pipeline.api.options import LimitOptions
 from pipeline.api.payload import tail_template
 from pipeline.api.pool.member import Tariff
 from pipeline.api.pool.members import MemberOptions
@@ -58,6 +59,15 @@ class Provider(Protocol):
         """What limits each endpoint at present, by its target's name."""
         ...
 
+    @property
+    def limits(self) -> Mapping[str, LimitOptions]:
+        """What the user allows each endpoint, by the name that the job gives it; empty: nothing to limit."""
+        ...
+
+    def set_limits(self, name: str, limits: LimitOptions) -> None:
+        """The user allows something else from now on; `concurrency` changes with it."""
+        ...
+
 
 @asynccontextmanager
 async def open_provider(
@@ -94,12 +104,20 @@ class ApiProvider:
 
     def __init__(self, asker: Asker, throttle: Throttle, encode: Encode) -> None:
         members = throttle.pool.members
-        self.concurrency = sum(member.options.limits.most_in_flight for member in members)
+        self.limits = {member.options.name: member.options.limits for member in members}
         first = members[0].respondent
         self.respondent = first if len(members) == 1 else replace(first, deployment=None)
         self.encode = encode
         self._asker = asker
         self._throttle = throttle
+
+    @property
+    def concurrency(self) -> int:
+        return sum(limits.most_in_flight for limits in self.limits.values())
+
+    def set_limits(self, name: str, limits: LimitOptions) -> None:
+        self.limits[name] = limits
+        self._throttle.set_limits(limits, name)
 
     async def ask(self, request: Request, remake: Remake) -> Answer:
         return await self._asker.ask(request, remake)
@@ -142,6 +160,13 @@ class BuiltinProvider:
 
     def stop(self) -> None:
         """Nothing waits here: what the threads have begun they finish."""
+
+    @property
+    def limits(self) -> dict[str, LimitOptions]:
+        return {}
+
+    def set_limits(self, name: str, limits: LimitOptions) -> None:
+        """Threads are as many as there are cores."""
 
     def limits_in_use(self) -> dict[str, LimitUse]:
         return {}

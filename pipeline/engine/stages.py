@@ -60,6 +60,8 @@ class Line:
     in_flight: ByteBudget
     stats: RunStats
     stop: Stop
+    askers: int = 0
+    """As many as requests were ever allowed to be in flight."""
     retry: RowsToRetry | None = None
     """When these alone are asked again."""
     unwritten: list[Record] = field(default_factory=list)

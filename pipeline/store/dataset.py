@@ -16,7 +16,7 @@ from pipeline.clock import Clock
 from pipeline.errors import Unavailable, UserError
 from pipeline.items import Record, SourceImage
 from pipeline.store.folders import open_folder
-from pipeline.store.folders.folder import JOB, RUNS, Folder, require
+from pipeline.store.folders.folder import CONTROL, JOB, RUNS, Folder, require
 from pipeline.store.journal import Journal
 from pipeline.store.keys.captioned import CaptionedContent
 from pipeline.store.keys.finished import COLUMNS, REPEATED, FinishedKeys
@@ -156,6 +156,14 @@ class Store:
     def write_job(self, job: Mapping[str, Any]) -> None:
         """Keep what was asked for."""
         self._write_json(JOB, job)
+
+    def read_control(self) -> bytes | None:
+        """What the user has to say to the run going on; None: nothing."""
+        try:
+            [content] = self._folder.read_all([CONTROL])
+        except FileNotFoundError:
+            return None
+        return content
 
     def close(self) -> None:
         """Cut the last part, leave one row per key, merge where asked, and let the next run in."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.engine import live, pools
 from pipeline.engine.control.deadline import OVERTIME_SECONDS
+from pipeline.engine.control.watching import LOOK_SECONDS
 from pipeline.engine.live import run_live
 from pipeline.engine.stages import PAGE_IMAGES
 from pipeline.engine.stats import RunStats, Summary
@@ -527,3 +529,25 @@ async def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
             tracemalloc.stop()
     assert summary.stats.sent_bytes == 59 * size, "sent as they are"
     assert peak < 15_000_000 < 59 * size * 4 / 3 / 2
+
+
+async def test_limits_change_while_a_run_goes_on(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with emulate(EmulatorOptions(scenario=(Step("hang", requests=(1, 1000)),))) as hung:
+        job = job_for(photos, hung, concurrency=2)
+        clock = FakeClock()
+        running = asyncio.ensure_future(run_live(job.plan(), clock, {}))
+        await until(lambda: hung.stats.in_flight == 2)
+        control = Path(job.out, "_nightcap", "control.toml")
+        for text, in_flight in (("concurrency = 9", 9), ("concurrency = 30", 30)):
+            control.write_text(text)
+            await clock.advance(LOOK_SECONDS)
+            await until(lambda expected=in_flight: hung.stats.in_flight == expected)  # type: ignore[misc]
+        assert "control.toml: concurrency 30 instead of 9" in caplog.text
+        control.unlink()
+        await clock.advance(LOOK_SECONDS)
+        await until(lambda: "concurrency 2 instead of 30" in caplog.text)
+        for _ in range(2):
+            await interrupt()
+        assert (await asyncio.wait_for(running, 20)).exit_code == 130
+        assert hung.stats.requests == 30

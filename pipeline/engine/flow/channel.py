@@ -39,6 +39,10 @@ class Channel(Generic[T]):
             if self._senders == 0:
                 self._wake_all(self._getters)
 
+    def add_sender(self) -> None:
+        """One more than it was opened for."""
+        self._senders += 1
+
     async def put(self, item: T) -> None:
         """Append `item`; waits while the channel is full.
 

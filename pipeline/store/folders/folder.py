@@ -17,6 +17,7 @@ STATE = "_nightcap"
 """Everything of Nightcap's own. Readers skip names that begin with an underscore."""
 RUNS = f"{STATE}/runs"
 JOB = f"{STATE}/job.json"
+CONTROL = f"{STATE}/control.toml"
 JOURNAL = "journal.sqlite"
 
 
