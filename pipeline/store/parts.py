@@ -119,7 +119,9 @@ def _open(
     if isinstance(source, RangeFile):
         groups = range(metadata.num_row_groups) if group is None else [group]
         source.prefetch([chunk for number in groups for chunk in _chunks(metadata.row_group(number), columns)])
-    return pq.ParquetFile(source, metadata=metadata, read_dictionary=list(as_dictionary))
+    # Its own fetching ahead knows nothing of other row groups: one round trip for each instead of one for all.
+    ahead = not isinstance(source, RangeFile)
+    return pq.ParquetFile(source, metadata=metadata, read_dictionary=list(as_dictionary), pre_buffer=ahead)
 
 
 def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str] | None) -> Iterator[tuple[int, int]]:

@@ -79,7 +79,7 @@ class RemoteLock:
             self._refuse_if_held(found)
             self._version = found.version
         try:
-            self._write()
+            self._write(taking=True)
         except _TakenOver as other:
             raise UserError(f"{self._output} is being written by another run ({other}); wait for it.") from None
         if self._conditional:
@@ -108,15 +108,14 @@ class RemoteLock:
             self._output,
         )
 
-    def _write(self) -> None:
+    def _write(self, *, taking: bool = False) -> None:
         if self._conditional:
             try:
                 self._replace()
             except Unconditional:
                 self._do_without()
         if not self._conditional:
-            found = self._read()
-            if found is not None and self._version is not None:
+            if not taking and (found := self._read()):
                 self._require_mine(found)
             self._bucket.put(self._key, self._document())
         self._next_beat = self._clock.monotonic() + BEAT_SECONDS
@@ -161,6 +160,8 @@ def _read_holder(found: Found) -> dict[str, object]:
 
 
 def _describe(holder: dict[str, object]) -> str:
+    if not holder:
+        return "one that has ended"
     return f"process {holder.get('pid', '?')} on {holder.get('host', '?')} since {holder.get('since', '?')}"
 
 
