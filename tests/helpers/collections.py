@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.objects import open_objects
-from tests.helpers.object_servers import ObjectServer
+from tests.helpers.object_stores import ObjectServer
 from tests.helpers.web_server import serve
 
 Pictures = Mapping[str, bytes]
 Server = Callable[[str], ObjectServer]
-"""Gives the running `moto` or `azurite`, with its credentials in the environment."""
+"""Gives the running `s3` or `azure`, with its credentials in the environment."""
 SHARDS = 5
 PATTERN = f"shard-{{000..{SHARDS - 1:03}}}.tar"
 
@@ -73,14 +73,14 @@ async def as_folder(pictures: Pictures, folder: Path, server: Server) -> AsyncIt
 
 @asynccontextmanager
 async def as_s3(pictures: Pictures, folder: Path, server: Server) -> AsyncIterator[str]:
-    url = server("moto").create("any-pictures")
+    url = server("s3").create("any-pictures")
     await upload(url, {f"in/{name}": data for name, data in pictures.items()})
     yield f"{url}/in"
 
 
 @asynccontextmanager
 async def as_azure(pictures: Pictures, folder: Path, server: Server) -> AsyncIterator[str]:
-    url = server("azurite").create("any-pictures")
+    url = server("azure").create("any-pictures")
     await upload(url, {f"in/{name}": data for name, data in pictures.items()})
     yield f"{url}/in"
 

@@ -10,7 +10,7 @@ from pipeline.emulator.app import Running
 from pipeline.store import iter_batches
 from tests.helpers.collections import COLLECTIONS
 from tests.helpers.folders import write_jpegs, write_variant
-from tests.helpers.object_servers import ObjectServer
+from tests.helpers.object_stores import ObjectServer
 
 pytestmark = pytest.mark.integration
 
@@ -38,12 +38,10 @@ async def captions(source: str, out: Path, emulator: Running) -> dict[str, tuple
 
 @pytest.mark.timeout(600)
 async def test_every_collection_gives_the_same(
-    tmp_path: Path, emulator: Running, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, emulator: Running, request: pytest.FixtureRequest
 ) -> None:
     def server(name: str) -> ObjectServer:
         running: ObjectServer = request.getfixturevalue(name)
-        for variable, value in running.environ.items():
-            monkeypatch.setenv(variable, value)
         return running
 
     pictures = pictures_in(tmp_path / "pictures")
