@@ -1,5 +1,7 @@
 """Job files: validated with the nearest right name, overlaid by flat options, fingerprinted by what decides answers."""
 
+import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,57 @@ def test_limits_and_places_do_not(change: dict[str, object]) -> None:
 def test_a_deployment_is_known_by_its_model() -> None:
     east, west = (Job.create("p", "o", model=f"azure:{name}", azure_model="gpt-4o") for name in ("east", "west"))
     assert east.request_hash == west.request_hash
+
+
+POOL = """
+out = "out"
+[source]
+paths = ["photos"]
+[model]
+name = "azure:one"
+azure_model = "gpt-4o"
+"""
+
+
+def test_which_endpoint_answers_changes_no_request(tmp_path: Path) -> None:
+    alone, entries = (
+        Job.load(write(tmp_path, POOL)),
+        ['model = "azure:two"', 'model = "openai:gpt-4o"', 'key_env = "K"'],
+    )
+    for order in (entries, entries[::-1], entries[:1]):
+        text = POOL + "".join(f"[[endpoint]]\n{entry}\nrpm = 60\n" for entry in order)
+        assert Job.load(write(tmp_path, text)).request_hash == alone.request_hash
+
+
+def test_a_pool_as_one_endpoint_allows_what_all_do(tmp_path: Path) -> None:
+    job = Job.load(
+        write(tmp_path, POOL + "[[endpoint]]\nrpm = 60\ntpm = 1000\n[[endpoint]]\nmodel='azure:x'\nrpm = 30\n")
+    )
+    one = job.as_one()
+    assert (one.limits.rpm, one.limits.tpm, one.endpoint) == (90, None, ())
+    assert one.request_hash == job.request_hash
+    assert one.as_one() is one
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("[[endpoint]]\nmodle = 'azure:x'\n", "Did you mean 'model'"),
+        ("[endpoint]\nmodel = 'azure:x'\n", "two brackets"),
+        ("[[endpoint]]\nrpm = 'many'\n", "endpoint.0.rpm"),
+    ],
+)
+def test_a_wrong_endpoint_is_named(entry: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        Job.load(write(tmp_path, POOL + entry))
+    assert words in str(caught.value)
+
+
+def test_a_budget_is_exact_and_survives_being_written_down() -> None:
+    job = Job.create("photos", "out", model="gpt-4o", max_cost=0.1)
+    assert job.run.max_cost == Decimal("0.1")
+    assert json.loads(json.dumps(job.to_document()))["run"]["max_cost"] == "0.1"
+    assert job.overlay(limit=5).run.max_cost == Decimal("0.1")
+    for wrong in (0, -1, "much"):
+        with pytest.raises(UserError, match="max_cost"):
+            Job.create("photos", "out", max_cost=wrong)
