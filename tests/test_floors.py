@@ -35,6 +35,7 @@ ROOMS_OF_LIBRARY = {
     "py3langid": {"engine"},
     "click": {"cli"},
     "tqdm": {"progress"},
+    "opentelemetry": {"engine"},
     "signal": {"engine"},
     "threading": {"sources", "engine", "builtin", "images", "emulator", "store", "models"},
 }

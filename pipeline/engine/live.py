@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pipeline.api.attempt import Attempt
 from pipeline.api.endpoint import catalogue_name
@@ -29,6 +30,7 @@ from pipeline.engine.control.watching import watch_limits
 from pipeline.engine.fetching import FETCHED_BYTES, Fetcher, fetch_images
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.metrics.exporting import open_telemetry
 from pipeline.engine.metrics.run_metrics import RunMetrics
 from pipeline.engine.plan import Plan
 from pipeline.engine.pools import Pools, on, open_pools
@@ -49,6 +51,9 @@ from pipeline.sources import Source, close_source, has_remote, open_source
 from pipeline.store import REUSABLE, ListedKeys, Store, open_store, read_status, rows_to_retry
 
 log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from pipeline.engine.metrics.telemetry import Telemetry  # only with the extra `otel`
 
 OBSERVE_SECONDS = 0.25
 # Prepared ahead: a moment's work for the askers, whatever their number; more is only memory.
@@ -78,11 +83,14 @@ class _Run:
     metrics: RunMetrics
     stop: Stop
     check_language: LanguageCheck | None = None
+    telemetry: "Telemetry | None" = None
 
     def on_attempt(self, attempt: Attempt) -> None:
         """A request has ended."""
         self.stats.add_attempt(attempt)
         self.metrics.add_attempt(attempt)
+        if self.telemetry:
+            self.telemetry.add_attempt(attempt)
 
     def summarize(self) -> Summary:
         """The run as it stands."""
@@ -145,7 +153,8 @@ async def run_live(
 
 async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observer | None) -> None:
     plan, model, stats = run.plan, run.model, run.stats
-    async with open_pools() as pools:
+    async with open_pools() as pools, open_telemetry(environ, stats, run.clock, pools.disk) as telemetry:
+        run = replace(run, telemetry=telemetry)
         await on(pools.images, _warm_up, plan.model, model, run.clock)
         if language := plan.run.language:
             run = replace(run, check_language=await on(pools.images, load_language_check, language))
