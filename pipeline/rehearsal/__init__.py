@@ -69,12 +69,13 @@ def rehearse(
         raise UserError(f"{plan.model.name} is free and has no limits, so there is nothing to rehearse; just run it.")
     if speed is not None and not 0 < speed < math.inf:
         raise UserError(f"The speed is {speed:g}; give a number above 0.")
+    now = SystemClock().time()
     night = _estimated(job, on_listed)
     scene = _scene(plan, night, scenario)
     left = night.survey.left
     if not left:
         nothing = Summary("", job.out, plan.model.name, 0.0, RunStats())
-        return forecast(plan, scene, Machine.measured(Stats()), night, Stats(), nothing, 1.0)
+        return forecast(plan, scene, Machine.measured(Stats()), night, Stats(), nothing, 1.0, now)
     first = _chooser(job)
     with tempfile.TemporaryDirectory(prefix="nightcap-rehearsal-") as folder:
         trial, emulator = unlimited_plan(plan), unlimited_emulator(scene.emulator)
@@ -86,7 +87,7 @@ def rehearse(
         log.info("Rehearsing %d of %d images, %.3g times as fast as real.", images, left, speed)
         emulator = replace(scene.emulator, time_scale=speed)
         stats, summary = _play(plan, first(images), emulator, Path(folder, "night"), environ, observer)
-    return forecast(plan, scene, machine, night, stats, summary, speed)
+    return forecast(plan, scene, machine, night, stats, summary, speed, now)
 
 
 def _estimated(job: Job, on_listed: Callable[[int], None] | None) -> Estimate:

@@ -6,10 +6,18 @@ from decimal import Decimal
 from typing import Any, Self
 
 from pipeline.emulator.stats import EndpointStats, Stats
+from pipeline.engine.control.deadline import parse_deadline
 from pipeline.engine.plan import Plan
-from pipeline.engine.stats import EXIT_CODES, Summary
-from pipeline.estimation import Estimate
+from pipeline.engine.stats import EXIT_CODES, Ending, Summary
+from pipeline.estimation import Estimate, ModelEstimate
 from pipeline.rehearsal.scene import Scene
+
+ENDINGS: dict[Ending, str] = {
+    "budget": "--max-cost is spent.",
+    "deadline": "the deadline comes, if it began now.",
+    "interrupted": "the rehearsal was interrupted.",
+    "terminated": "the rehearsal was terminated.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +79,18 @@ class Rehearsal:
     machine_images_per_second: float
     machine_bound: bool
     """This machine is slower than the quota."""
-    stopped: str | None = None
-    """Why the night would end before its listing does."""
+    done: int
+    """Images that the night would get through before it ends."""
+    stopped: Ending | None = None
+    """Why it would end before its listing does."""
     message: str | None = None
     exit_code: int = 0
     """What the night would exit with."""
 
     @property
     def whole(self) -> bool:
-        """Every image of the night was rehearsed."""
-        return self.rehearsed == self.images
+        """The night was rehearsed to its end."""
+        return self.rehearsed == self.done
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values by the fields' names; money is a string, an unknown speed of the machine null."""
@@ -92,54 +102,81 @@ class Rehearsal:
 
 
 def forecast(
-    plan: Plan, scene: Scene, machine: Machine, night: Estimate, stats: Stats, summary: Summary, speed: float
+    plan: Plan,
+    scene: Scene,
+    machine: Machine,
+    night: Estimate,
+    stats: Stats,
+    summary: Summary,
+    speed: float,
+    now: float,
 ) -> Rehearsal:
-    """From what both sides say of the rehearsed images to the whole night."""
+    """From what both sides say of the rehearsed images to the whole night, if it began `now` (by the wall clock)."""
     [row] = night.models
-    left, rehearsed = night.survey.left, summary.stats.recorded
+    left, counted = night.survey.left, summary.stats
     span = _span(stats)
-    pace = (rehearsed - 1) / span if rehearsed > 1 and span > 0 else 0.0
-    seconds = _seconds(stats) + ((left - rehearsed) / pace if pace else 0.0)
-    whole = rehearsed == left
-    stopped, message, exit_code = _ending(plan, night, summary)
+    pace = (counted.recorded - 1) / span if counted.recorded > 1 and span > 0 else 0.0
+    end = _end(plan, night, summary, _seconds(stats), pace, now)
+    share = end.done / left if left else 0.0
+    whole = counted.recorded == end.done
     return Rehearsal(
-        model=plan.model.name,
+        model=plan.asked,
         images=left,
-        rehearsed=rehearsed,
+        rehearsed=counted.recorded,
         speed=speed,
-        seconds=seconds,
+        seconds=_seconds(stats) + ((end.done - counted.recorded) / pace if pace else 0.0),
         images_per_second=pace,
         uses=tuple(use for name, each in stats.endpoints.items() if (use := _use(scene, name, each))),
         requests=stats.requests,
         rate_limited=stats.rate_limited.total(),
-        retries=dict(summary.stats.retries),
-        reasons=dict(summary.stats.reasons),
-        prompt_tokens=summary.stats.prompt_tokens if whole else row.prompt_tokens,
-        completion_tokens=summary.stats.completion_tokens if whole else row.output_tokens.expected,
+        retries=dict(counted.retries),
+        reasons=dict(counted.reasons),
+        prompt_tokens=counted.prompt_tokens if whole else _part(row.prompt_tokens, share),
+        completion_tokens=counted.completion_tokens if whole else round(row.output_tokens.expected * share),
         answer_tokens_from=row.output_from,
         answer_seconds=scene.answer_seconds,
-        cost_usd=_cost(night, summary, whole),
+        cost_usd=_cost(row, counted.cost_usd if whole else None, share),
         machine_images_per_second=machine.images_per_second,
         machine_bound=machine.images_per_second < scene.images_per_second(machine.tokens_each),
-        stopped=stopped,
-        message=message,
-        exit_code=exit_code,
+        done=end.done,
+        stopped=end.stopped,
+        message=end.message,
+        exit_code=EXIT_CODES[end.stopped] if end.stopped else summary.exit_code,
     )
 
 
-def _cost(night: Estimate, summary: Summary, whole: bool) -> Decimal | None:
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How far the night would get."""
+
+    done: int
+    stopped: Ending | None = None
+    message: str | None = None
+
+
+def _end(plan: Plan, night: Estimate, summary: Summary, seconds: float, pace: float, now: float) -> _End:
+    """The first of what ends it. `seconds`: of the part that was rehearsed."""
+    left, recorded = night.survey.left, summary.stats.recorded
+    if summary.stopped:
+        return _End(recorded, summary.stopped, summary.message or ENDINGS.get(summary.stopped))
+    ends = [_End(left, "limit", f"--limit {plan.run.limit} leaves more to do.") if night.survey.limited else _End(left)]
     [row] = night.models
+    if plan.run.max_cost is not None and row.live_usd and row.live_usd.expected > plan.run.max_cost:
+        ends.append(_End(int(left * plan.run.max_cost / row.live_usd.expected), "budget", ENDINGS["budget"]))
+    if plan.run.deadline:
+        rest = parse_deadline(plan.run.deadline, now) - now
+        ends.append(_End(recorded + int((rest - seconds) * pace), "deadline", ENDINGS["deadline"]))
+    return min(ends, key=lambda end: end.done)
+
+
+def _part(tokens: int | None, share: float) -> int | None:
+    return None if tokens is None else round(tokens * share)
+
+
+def _cost(row: ModelEstimate, rehearsed: Decimal | None, share: float) -> Decimal | None:
     if row.live_usd is None:
         return None
-    return summary.stats.cost_usd if whole else row.live_usd.expected
-
-
-def _ending(plan: Plan, night: Estimate, summary: Summary) -> tuple[str | None, str | None, int]:
-    if summary.stopped:
-        return summary.stopped, summary.message, summary.exit_code
-    if night.survey.limited:
-        return "limit", f"--limit {plan.run.limit} leaves more to do.", EXIT_CODES["limit"]
-    return None, None, summary.exit_code
+    return row.live_usd.expected * Decimal(share) if rehearsed is None else rehearsed
 
 
 def _use(scene: Scene, name: str, counters: EndpointStats) -> Use | None:

@@ -84,7 +84,7 @@ def unlimited_plan(plan: Plan) -> Plan:
     """The same plan as fast as it goes: what is left is this machine."""
     # A number that never holds, since without one the throttle would start slowly.
     members = (replace(each, limits=replace(each.limits, rpm=NO_LIMIT, tpm=None)) for each in plan.members)
-    return replace(plan, members=tuple(members))
+    return replace(plan, members=tuple(members), run=replace(plan.run, max_cost=None, deadline=None))
 
 
 def unlimited_emulator(options: EmulatorOptions) -> EmulatorOptions:

@@ -7,7 +7,8 @@ def render_rehearsal(found: Rehearsal) -> str:
     """How long, how much, how well, and where it would stop."""
     if not found.images:
         return "Nothing to rehearse: every image that is listed is captioned already."
-    lines = [_head(found), _line("the night", duration(found.seconds), f"at {found.images_per_second:.2f} images/s")]
+    name = "so far" if found.stopped in ("interrupted", "terminated") else "the night"
+    lines = [_head(found), _line(name, duration(found.seconds), f"at {found.images_per_second:.2f} images/s")]
     for use in found.uses:
         where = f" of {use.endpoint}" if use.endpoint else ""
         lines.append(_line("quota used", f"{use.share:.1%}", f"of {use.limit}{where}"))
@@ -44,7 +45,8 @@ def duration(seconds: float) -> str:
 
 
 def _head(found: Rehearsal) -> str:
-    part = f"all {found.images:,} images" if found.whole else f"{found.rehearsed:,} of {found.images:,} images"
+    everything = found.rehearsed == found.images
+    part = f"all {found.images:,} images" if everything else f"{found.rehearsed:,} of {found.images:,} images"
     return (
         f"Rehearsed {part} at {found.speed:.3g} times real speed against an emulated {found.model}: nothing was spent, "
         "nothing written to the output."
@@ -52,12 +54,13 @@ def _head(found: Rehearsal) -> str:
 
 
 def _extrapolated(found: Rehearsal) -> str:
-    return "" if found.whole else "of all images, by an estimate of the whole listing"
+    return "" if found.whole else "by an estimate of the whole listing"
 
 
 def _ending(found: Rehearsal) -> str:
     if found.stopped:
-        return f"It would stop: {found.message or found.stopped} (exit code {found.exit_code})"
+        where = f"after {found.done:,} of {found.images:,} images"
+        return f"It would stop {where}: {found.message or found.stopped} Exit code {found.exit_code}."
     assumed = f"Answers were taken to need {found.answer_seconds:.1f} s."
     return f"It would finish with exit code {found.exit_code}. {assumed}"
 

@@ -36,7 +36,13 @@ class Command:
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
+    async def line(self) -> str:
+        """The next line that it prints on standard error; empty when there is none left."""
+        assert self._process.stderr
+        return (await self._process.stderr.readline()).decode()
+
     async def ended(self) -> Ended:
+        """What was read by `line` is not in it."""
         out, err = await self._process.communicate()
         assert self._process.returncode is not None
         return Ended(self._process.returncode, out.decode(), err.decode())

@@ -1,6 +1,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pipeline.rehearsal.text import duration, render_rehearsal
 from tests.helpers.pictures import encoded, photo
 
 ANSWER_TOKENS = 50
+NOW = 1_763_000_000.0
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def summed_up(captioned: int, cost: str = "0", stopped: Ending | None = None, me
 def foreseen(job: Job, stats: Stats, summary: Summary, machine: Machine | None = None) -> Rehearsal:
     plan = job.plan()
     scene = set_scene(plan.members, ANSWER_TOKENS, reasons=False)
-    return forecast(plan, scene, machine or Machine(100.0, 300.0), night_of(job), stats, summary, speed=20.0)
+    return forecast(plan, scene, machine or Machine(100.0, 300.0), night_of(job), stats, summary, speed=20.0, now=NOW)
 
 
 def test_a_night_that_was_rehearsed_as_a_whole_is_told_as_it_was(photos: Path) -> None:
@@ -89,6 +91,27 @@ def test_where_it_would_stop(photos: Path) -> None:
     assert "--limit 5" in limited.message
     trouble = foreseen(make_job(photos), seen(5, every=1.0), summed_up(5, stopped="trouble", message="No money left."))
     assert (trouble.stopped, trouble.message, trouble.exit_code) == ("trouble", "No money left.", 3)
+
+
+def test_money_and_deadline_end_a_night_that_was_rehearsed_in_part(photos: Path) -> None:
+    job = make_job(photos, rpm=60)
+    [row] = night_of(job).models
+    assert row.live_usd
+    half = row.live_usd.expected / 2 + Decimal("1e-9")
+    poor = foreseen(job.overlay(max_cost=half), seen(3, every=1.0), summed_up(3))
+    assert (poor.stopped, poor.done, poor.exit_code) == ("budget", 5, 4)
+    assert poor.cost_usd == pytest.approx(row.live_usd.expected / 2)
+    assert "after 5 of 10 images: --max-cost is spent." in render_rehearsal(poor)
+    late = datetime.fromtimestamp(NOW + 6.5, UTC).isoformat()
+    hurried = foreseen(job.overlay(deadline=late), seen(3, every=1.0), summed_up(3))
+    assert (hurried.stopped, hurried.done, hurried.seconds) == ("deadline", 5, 6.0)
+    in_time = datetime.fromtimestamp(NOW + 600, UTC).isoformat()
+    assert foreseen(job.overlay(deadline=in_time, max_cost=100), seen(3, every=1.0), summed_up(3)).stopped is None
+
+
+def test_what_stopped_the_rehearsal_would_stop_the_night_there(photos: Path) -> None:
+    found = foreseen(make_job(photos, rpm=60), seen(4, every=1.0), summed_up(4, "0.1", stopped="budget"))
+    assert (found.stopped, found.done, found.seconds, found.cost_usd) == ("budget", 4, 5.0, Decimal("0.1"))
 
 
 def test_a_machine_that_is_slower_than_the_quota_is_told(photos: Path) -> None:
