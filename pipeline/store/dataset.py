@@ -159,6 +159,8 @@ class Store:
 
     def read_control(self) -> bytes | None:
         """What the user has to say to the run going on; None: nothing."""
+        if self._patience.tried_in_vain:
+            raise Unavailable(f"{self._folder} is out of reach.")  # rows must not wait for this question
         try:
             [content] = self._folder.read_all([CONTROL])
         except FileNotFoundError:

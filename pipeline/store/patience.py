@@ -21,6 +21,11 @@ class Patience:
         self._next_try = 0.0
 
     @property
+    def tried_in_vain(self) -> bool:
+        """Whether the last try failed."""
+        return self._since is not None
+
+    @property
     def may_try(self) -> bool:
         return self._since is None or self._clock.monotonic() >= self._next_try
 
