@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from textwrap import shorten
 from typing import Any
 
+from pipeline.report.traffic import traffic_rows
 from pipeline.store import Status
 from pipeline.texts import printable
 
@@ -32,6 +33,9 @@ def render_status(status: Status) -> str:
     unknown = f", and {status.unpriced:,} images whose price is unknown" if status.unpriced else ""
     lines.append(f"Cost ${status.cost_usd:,.4f}{unknown}")
     lines += [_run(run) for run in status.runs[-5:]]
+    if status.runs:
+        rows = traffic_rows(status.runs[-1].get("endpoints", {}))
+        lines += [f"  {name:<18} {count:>12}   {told}" for name, count, told in rows]
     return "\n".join(lines)
 
 

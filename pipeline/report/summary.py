@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.engine.stats import Summary
+from pipeline.report.traffic import Row, traffic_rows
 from pipeline.texts import printable
 
 ENDINGS = {
@@ -24,10 +25,6 @@ def render_summary(summary: Summary) -> str:
     if advice := _advice(summary):
         lines.append(advice)
     return "\n".join(lines)
-
-
-Row = tuple[str, str, str]
-"""Name, number, and what there is to say about it."""
 
 
 def _images(summary: Summary) -> Iterator[Row]:
@@ -61,8 +58,7 @@ def _traffic(summary: Summary) -> Iterator[Row]:
     if stats.retries:
         told = ", ".join(f"{reason} {count}" for reason, count in stats.retries.most_common())
         yield "retries", f"{stats.retries.total()}", told
-    if endpoints := _endpoints(summary):
-        yield "requests", f"{summary.metrics.requests:,}", endpoints
+    yield from traffic_rows(summary.metrics.to_dict())
 
 
 def _first_line(summary: Summary) -> str:
@@ -80,23 +76,6 @@ def _left(summary: Summary) -> str:
     usd = summary.left_usd
     cost = f"about ${usd:,.2f} at this run's mean" if usd else ""
     return ", ".join(filter(None, (known, cost)))
-
-
-def _endpoints(summary: Summary) -> str | None:
-    """How well the limits were used, in a few words; None when nothing went over a network."""
-    metrics = summary.metrics
-    if not any(endpoint.limits for endpoint in metrics.endpoints.values()) or not metrics.requests:
-        return None
-    used = [f"{name} {share:.0%} used" for name, share in metrics.used().items()]
-    latency = metrics.latency_ms
-    if latency.count:
-        slow = " and ".join(f"p{p} {_duration(latency.percentile(p / 100) or 0)}" for p in (50, 99))
-        used.append(f"latency {slow}")
-    return ", ".join((*used, f"{metrics.rate_limited:,} refused (429)"))
-
-
-def _duration(milliseconds: int) -> str:
-    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
 def _prediction(summary: Summary) -> str:

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ async def test_counts_reasons_tokens_cost_and_runs(tmp_path: Path) -> None:
     told = [" ".join(line.split()) for line in ended.out.splitlines()]
     for line in ("captioned 3", "failed 1", "truncated_file 1 e.g. empty.jpg", "gpt-4o 4"):
         assert line in told
-    assert told[-1].endswith("4 rows by gpt-4o, finished, exit 1")
+    assert told[-2].endswith("4 rows by gpt-4o, finished, exit 1")
+    assert re.fullmatch(r"requests 3 latency p50 \d+ ms and p99 \d+ ms, 0 refused \(429\)", told[-1])
     document = json.loads(called("status", out, "--json").out)
     assert document["rows"] == 4
     assert document["runs"][0]["residuals"][0]["systematic"] is False

@@ -144,3 +144,5 @@ def test_how_well_the_limits_were_used() -> None:
     text = rendered(stats_of(), metrics=metrics)
     assert "requests              101   rpm 98% used, tpm 40% used, latency p50 5.1 s and p99 10.0 s, 1 refused" in text
     assert "requests" not in rendered(stats_of()), "nothing went over a network"
+    metrics.endpoints["west"] = metrics.endpoints["here"]
+    assert "  west                  101   rpm 98% used" in rendered(stats_of(), metrics=metrics), "each of a pool"

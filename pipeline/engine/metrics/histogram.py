@@ -23,12 +23,6 @@ class Histogram:
         self.count += 1
         self._buckets[_bucket(value)] += 1
 
-    def add_all(self, other: "Histogram") -> None:
-        """What another one has counted."""
-        self.count += other.count
-        self.largest = max(self.largest, other.largest)
-        self._buckets = [mine + theirs for mine, theirs in zip(self._buckets, other._buckets, strict=True)]
-
     def percentile(self, share: float) -> int | None:
         """The value that a `share` of all (0 to 1) does not exceed, rounded up to its bucket; None without values."""
         seen = 0

@@ -1,8 +1,9 @@
 """What a run measures at its endpoints: requests, failures, tokens, bytes, how long they took and waited."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from pipeline.api.attempt import Attempt
 from pipeline.api.limits.limiter import LimitUse
@@ -43,7 +44,8 @@ class EndpointMetrics:
         self.prompt_tokens += usage.prompt_tokens or 0
         self.completion_tokens += usage.completion_tokens or 0
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
         return {
             "requests": self.requests,
             "failures": dict(self.failures),
@@ -82,42 +84,5 @@ class RunMetrics:
         for name, use in limits.items():
             self.endpoints.setdefault(name, EndpointMetrics()).limits = use
 
-    @property
-    def requests(self) -> int:
-        return sum(endpoint.requests for endpoint in self.endpoints.values())
-
-    @property
-    def rate_limited(self) -> int:
-        """Requests refused with a 429."""
-        return sum(endpoint.failures["rate_limited"] for endpoint in self.endpoints.values())
-
-    @property
-    def latency_ms(self) -> Histogram:
-        """Of the answers of all endpoints."""
-        return _all(endpoint.latency_ms for endpoint in self.endpoints.values())
-
-    def used(self) -> dict[str, float]:
-        """Share of the known limits that was used, `rpm` and `tpm`; of several endpoints together, by their size."""
-        limits = [endpoint.limits for endpoint in self.endpoints.values() if endpoint.limits]
-        return {
-            **_share("rpm", [(use.rpm, use.rpm_used) for use in limits]),
-            **_share("tpm", [(use.tpm, use.tpm_used) for use in limits]),
-        }
-
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, dict[str, Any]]:
         return {name: endpoint.to_dict() for name, endpoint in self.endpoints.items()}
-
-
-def _share(name: str, limits: Iterable[tuple[float | None, float | None]]) -> dict[str, float]:
-    known = [(limit, used or 0.0) for limit, used in limits if limit]
-    allowed = sum(limit for limit, _ in known)
-    taken = sum(limit * used for limit, used in known)
-    # The pace may be caught up with for a moment, which in a short run shows.
-    return {name: min(taken / allowed, 1.0)} if taken else {}
-
-
-def _all(histograms: Iterable[Histogram]) -> Histogram:
-    total = Histogram()
-    for histogram in histograms:
-        total.add_all(histogram)
-    return total

@@ -26,13 +26,6 @@ def test_a_percentile_is_that_of_the_sorted_values_to_three_percent(values: list
     assert exact <= found <= exact * 33 / 32
 
 
-@given(st.lists(MILLISECONDS), st.lists(MILLISECONDS))
-def test_two_added_up_are_one_of_all(first: list[int], second: list[int]) -> None:
-    total = filled(first)
-    total.add_all(filled(second))
-    assert total.to_dict() == filled(first + second).to_dict()
-
-
 def test_without_values_there_is_no_percentile() -> None:
     assert Histogram().to_dict() == {"p50": None, "p90": None, "p99": None, "max": 0, "buckets": []}
 

@@ -40,17 +40,12 @@ def test_each_endpoint_has_its_own_counts() -> None:
     assert west["queue_ms"]["p50"] == 250
 
 
-def test_all_together() -> None:
+def test_limits_are_those_at_the_end_also_of_an_endpoint_that_was_never_asked() -> None:
     metrics = filled()
-    assert (metrics.requests, metrics.rate_limited, metrics.latency_ms.count) == (4, 1, 2)
-
-
-def test_limits_of_several_endpoints_add_up_by_their_size() -> None:
-    metrics = filled()
-    assert metrics.used() == {}
-    metrics.set_limits({"west": LimitUse(900, None, 8, 1.0, None), "south": LimitUse(100, 5000, 8, None, 0.5)})
-    assert metrics.used() == {"rpm": pytest.approx(0.9), "tpm": 0.5}, "an endpoint that was never asked used nothing"
-    assert metrics.endpoints["south"].requests == 0
+    metrics.set_limits({"west": LimitUse(900, None, 8, 0.98, None), "south": LimitUse(100, 5000, 8, None, None)})
+    written = metrics.to_dict()
+    assert written["west"]["limits"] == {"rpm": 900, "tpm": None, "concurrency": 8, "rpm_used": 0.98, "tpm_used": None}
+    assert (written["south"]["requests"], written["east"]["limits"]) == (0, None)
 
 
 def test_slow_is_what_the_latest_answers_say() -> None:
