@@ -103,6 +103,8 @@ class Request:
     predicted_prompt_tokens: int | None
     max_tokens: int | None = None
     """Upper bound of the answer where it is not the job's."""
+    fingerprint: bytes | None = None
+    """How the picture looks (`images.fingerprint`), where the job wants near-duplicates to be found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 @click.option(
     "--deadline", help="Be done by then (exit 4): 06:00 is the next one, local time; or an ISO date and time."
 )
+@click.option(
+    "--near-duplicates",
+    type=click.IntRange(0, 16),
+    help="Pictures alike but for so many of 63 bits share a caption: 4.",
+)
 @click.option("--prune", is_flag=True, help="Remove the rows of images that are gone from the source.")
 @click.option("--replace", is_flag=True, help="Ask again for rows of OUT that were made with another request.")
 @click.option(

@@ -23,6 +23,7 @@ from pipeline.api.prompts import own_prompts
 from pipeline.clock import Clock, utc
 from pipeline.engine.asking.language import load_language_check
 from pipeline.engine.asking.lint import LanguageCheck
+from pipeline.engine.asking.near import NearDuplicates
 from pipeline.engine.asking.reask import Reask
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.control.deadline import parse_deadline, watch_deadline
@@ -171,7 +172,10 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)
-            preparer = build_preparer(plan.source, plan.image, plan.model, model, provider.encode)
+            fingerprints = plan.run.near_duplicates > 0
+            preparer = build_preparer(
+                plan.source, plan.image, plan.model, model, provider.encode, fingerprints=fingerprints
+            )
             async with open_processes(preparer, pools.image_workers, plan.run) as processes:
                 with _observing(observer, stats), _frozen_heap():
                     await _run_stages(run, provider, store, pools, processes)
@@ -200,7 +204,8 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
     context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.detail, run.check_language)
     fetcher = Fetcher(run.source, run.stop, run.clock, random.Random())
     reusable = [status for status in REUSABLE if status not in plan.run.retry]
-    reuse = Reuse(store, pools.disk, context, run.clock, reusable)
+    near = NearDuplicates(plan.run.near_duplicates) if plan.run.near_duplicates else None
+    reuse = Reuse(store, pools.disk, context, run.clock, reusable, near)
     remake = functools.partial(make_smaller, processes.prepare)
     asking = Asking(provider, remake, reuse, Reask(plan.run.reask, _raised_max_tokens(plan), run.check_language))
     status_of = retry.status_of if retry else store.finished_status

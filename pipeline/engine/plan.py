@@ -13,6 +13,8 @@ from pipeline.reasons import unknown_reason
 from pipeline.sources import SourceOptions
 from pipeline.store import StoreOptions
 
+MOST_BITS = 16
+"""Other pictures differ in 22 and more."""
 ANSWERED = ("truncated", "refused", "repetition", "wrong_language", "empty_reply", "filtered")
 """Reasons of an answer that another try may better."""
 
@@ -38,6 +40,9 @@ class RunOptions:
     reask: tuple[str, ...] = ()
     """Reasons for which an image is asked once more at once: `truncated`, `refused`, `repetition`, `wrong_language`,
     `empty_reply`, `filtered`. Costs another request; the row holds the usage of both."""
+    near_duplicates: int = 0
+    """An image takes the caption of one of this run whose structure differs in at most so many of 63 bits, and its
+    colours hardly; 4 forgives another size and quality. 0: only the same bytes are the same."""
     language: str | None = None
     """ISO 639-1 code, as `de`: an answer in another language is no caption (extra `language`)."""
     raised_max_tokens: int | None = None
@@ -52,6 +57,8 @@ class RunOptions:
     def __post_init__(self) -> None:
         if wrong := unknown_reason(self.retry):
             raise UserError(wrong)
+        if not 0 <= self.near_duplicates <= MOST_BITS:
+            raise UserError(f"near_duplicates is {self.near_duplicates}; give bits between 0 and {MOST_BITS}.")
         for reason in self.reask:
             if reason not in ANSWERED:
                 raise UserError(f"reask names {reason!r}; it takes {', '.join(ANSWERED)}.")

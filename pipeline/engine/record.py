@@ -1,5 +1,6 @@
 """What happened to an image -> its row. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -23,6 +24,8 @@ class Reused:
     request: Request
     original: Record
     at: datetime
+    bits: int | None = None
+    """How far the pictures are from each other, when they are only alike (`near`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,9 @@ class RowContext:
     detail: str
     check_language: LanguageCheck | None = None
 
+
+NEAR_DUPLICATE = ("near_duplicate_of", "near_duplicate_bits")
+"""In `metadata` of a row whose caption is that of a picture that looks alike: that one's key, and how far it is."""
 
 Outcome = Asked | Reused | Unprepared
 
@@ -113,11 +119,20 @@ def _unprepared_row(outcome: Unprepared, run: RowContext) -> Record:
 
 def _reused_row(outcome: Reused, run: RowContext) -> Record:
     """The original's answer. Nothing was sent and nothing is owed, so sums over rows stay those of the bills."""
-    image = outcome.request.image
+    request, original, image = outcome.request, outcome.original, outcome.request.image
     named = replace(
-        outcome.original, key=image.key, uri=image.uri, source_version=image.version, metadata=image.metadata
+        original,
+        key=image.key,
+        uri=image.uri,
+        source_version=image.version,
+        content_hash=request.content_hash,
+        width=request.probe.width,
+        height=request.probe.height,
+        format=request.probe.format,
+        bytes=request.original_bytes,
+        metadata=_marked(image.metadata, original, outcome.bits),
     )
-    if image.key == outcome.original.key:  # only its version changed: this row takes that one's place, with its cost
+    if image.key == original.key:  # only its version changed: this row takes that one's place, with its cost
         return named
     return replace(
         named,
@@ -142,6 +157,14 @@ def _reused_row(outcome: Reused, run: RowContext) -> Record:
         started_at=outcome.at,
         finished_at=outcome.at,
     )
+
+
+def _marked(metadata: Mapping[str, str] | None, original: Record, bits: int | None) -> Mapping[str, str] | None:
+    """With what the caption was really made of, when that is a picture that is only alike."""
+    marks = {key: value for key, value in (original.metadata or {}).items() if key in NEAR_DUPLICATE}
+    if bits is not None:
+        marks = dict(zip(NEAR_DUPLICATE, (original.key, str(bits)), strict=True))
+    return {**(metadata or {}), **marks} if marks else metadata
 
 
 def _asked_row(outcome: Asked, run: RowContext) -> Record:

@@ -1,5 +1,6 @@
 """Bytes to bytes: reads headers, decodes, turns, shrinks, encodes. Knows no model; the only room with Pillow."""
 
+from pipeline.images.fingerprint import fingerprint
 from pipeline.images.hashing import hash_bytes
 from pipeline.images.headers import NeedMoreBytes
 from pipeline.images.options import ImageOptions
@@ -12,6 +13,7 @@ __all__ = [
     "ImageOptions",
     "NeedMoreBytes",
     "decode_rgb",
+    "fingerprint",
     "hash_bytes",
     "prepare",
     "probe",

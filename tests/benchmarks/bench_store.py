@@ -145,6 +145,20 @@ def bench_append(folder: Path, records: list[Record]) -> None:
     )
 
 
+def bench_moved(folder: Path, records: list[Record]) -> None:
+    """What a moved image costs instead of a request: its row, found by content in what `bench_append` wrote."""
+    with open_store(str(folder / "out"), StoreOptions(rows_per_part=PART), SystemClock(), RUN, REQUEST) as store:
+        store.load_captions()
+        listed = [record.content_hash or "" for record in sorted(records[:PART], key=lambda record: record.key)]
+        chance = random.Random(3).sample(listed, 100)
+        in_order, anyhow = (
+            seconds(lambda hashes=hashes: [store.find_caption(each, "") for each in hashes]) / len(hashes)
+            for hashes in (listed[:5000], chance)
+        )
+    print(f"a moved image found by its content: {in_order * 1e6:.0f} us in the order of a listing, ", end="")
+    print(f"{anyhow * 1e3:.1f} ms in any other")
+
+
 def make_finished(folder: Path, count: int) -> None:
     """Parts as a run leaves them, in the columns that resume reads; the others are null."""
     parts = LocalFolder(folder)
@@ -185,6 +199,23 @@ def resume(folder: Path, count: int) -> tuple[float, float, float]:
     return took, peak, each * 1e6
 
 
+def captions(folder: Path, count: int) -> tuple[float, float, float]:
+    """Seconds to take in whose content is captioned, after opening; peak megabytes of both; microseconds a question."""
+    with open_store(str(folder), StoreOptions(), SystemClock(), RUN, REQUEST) as store:
+        took = seconds(store.load_captions)
+        peak = peak_mb()
+        asked = [content_hash(n) for n in random.Random(1).sample(range(2 * count), 10_000)]
+        found = 0
+
+        def ask() -> None:
+            nonlocal found
+            found = sum(map(store.may_have_caption, asked))
+
+        each = seconds(ask) / len(asked)
+    assert 0.4 < found / len(asked) < 0.6, "half of them are of the output"
+    return took, peak, each * 1e6
+
+
 def anti_join(folder: Path, count: int) -> tuple[float, float, float]:
     """Seconds for DuckDB to find what is left of a listing of the same images, and peak megabytes."""
     query = f"""
@@ -221,6 +252,9 @@ def bench_resume(folder: Path, count: int) -> None:
         f"opening an output of {count:,} rows: {ours:.1f} s and {memory:.0f} MB at most; {question:.1f} us a question"
     )
     print(f"  DuckDB's anti-join: {theirs:.1f} s and {their_memory:.0f} MB; ours is {ours / theirs:.2f} of it in time")
+    loaded, loaded_memory, probe = alone(captions, folder, count)
+    print(f"whose content is captioned: {loaded:.1f} s more, once there is something to ask; ", end="")
+    print(f"{loaded_memory:.0f} MB at most for both; {probe:.1f} us a question")
     counted, status_memory, _ = alone(status, folder, count)
     print(f"status of it: {counted:.1f} s and {status_memory:.0f} MB at most")
 
@@ -233,7 +267,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         if options.rows:
-            bench_append(Path(temporary), make_records(options.rows))
+            records = make_records(options.rows)
+            bench_append(Path(temporary), records)
+            bench_moved(Path(temporary), records)
         if options.resume_rows:
             bench_resume(options.keep or Path(temporary, "finished"), options.resume_rows)
 

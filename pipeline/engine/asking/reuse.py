@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pipeline.clock import Clock, utc
+from pipeline.engine.asking.near import Likeness, NearDuplicates
 from pipeline.engine.pools import on
 from pipeline.engine.record import Asked, Reused, RowContext, to_record
 from pipeline.items import Record, Request, Status, own_prompt_of
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 # Answers wait for the recorder in a channel of 512 and with the askers; after that the store knows them.
 RECENT = 2048
+_AND = "+"
 
 
 class Reuse:
@@ -33,13 +35,15 @@ class Reuse:
         context: RowContext,
         clock: Clock,
         reusable: Collection[Status] = REUSABLE,
+        near: NearDuplicates | None = None,
     ) -> None:
-        """`reusable` says which rows of OUT will do."""
+        """`reusable` says which rows of OUT will do; `near` finds pictures that look alike, if that is wanted."""
         self._store = store
         self._disk = disk
         self._context = context
         self._clock = clock
         self._reusable = reusable
+        self._near = near
         self._leaders: dict[str, list[Request]] = {}
         """Contents that are being asked, and who waits for the answer."""
         self._answered: dict[str, Record] = {}
@@ -52,19 +56,27 @@ class Reuse:
     async def find(self, request: Request) -> Reused | None:
         """The answer that was paid for before, if there is one."""
         original = await self._original(request)
-        return self.copy(request, original) if original else None
+        if original:
+            return self.copy(request, original)
+        like = self._like(request)
+        known = self._answered.get(like.content) if like else None
+        return self.copy(request, known, like) if known else None
 
     def follow(self, request: Request) -> bool:
         """True: the same is being asked, and its asker will settle this one too. False: the caller is to ask it."""
         content = _content(request)
         if content in self._alone:
             return False
-        followers = self._leaders.get(content)
-        if followers is None:
-            self._leaders[content] = []
-            return False
-        followers.append(request)
-        return True
+        if content not in self._leaders and (like := self._like(request)):
+            content = like.content
+        if content in self._leaders:
+            self._leaders[content].append(request)
+            return True
+        content = _content(request)
+        self._leaders[content] = []
+        if self._near and request.fingerprint:
+            self._near.add(request.fingerprint, content)
+        return False
 
     def settle(self, request: Request, asked: Asked | None) -> tuple[Record | None, list[Request]]:
         """The end of an image that the caller was to ask: its followers, and the caption that they share.
@@ -97,14 +109,29 @@ class Reuse:
                 await on(self._disk, self._store.load_captions)
                 self._loaded = True
 
-    def copy(self, request: Request, original: Record) -> Reused:
+    def copy(self, request: Request, original: Record, like: Likeness | None = None) -> Reused:
         """The outcome of an image whose answer is that of `original`."""
-        return Reused(replace(request, body=b""), original, utc(self._clock.time()))
+        bits = like.bits if like else None
+        if (
+            self._near and bits is None and original.content_hash != request.content_hash
+        ):  # it followed one that is alike
+            like = self._like(request)
+            bits = like.bits if like else self._near.most_bits
+        return Reused(replace(request, body=b""), original, utc(self._clock.time()), bits)
+
+    def _like(self, request: Request) -> Likeness | None:
+        """A picture of this run that looks alike and was asked about with the same prompt."""
+        if not self._near or not request.fingerprint:
+            return None
+        like = self._near.find(request.fingerprint)
+        if like is None or like.content in self._alone:
+            return None
+        return like if like.content.partition(_AND)[2] == own_prompt_of(request.image.version) else None
 
 
 def _content(request: Request) -> str:
     """What two images must have in common: their bytes, and their own prompts if they have such."""
-    return request.content_hash + own_prompt_of(request.image.version)
+    return request.content_hash + _AND + own_prompt_of(request.image.version)
 
 
 def _remember(kept: dict[str, T], content: str, value: T) -> None:

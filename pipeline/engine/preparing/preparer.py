@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
-from pipeline.images import ImageOptions, hash_bytes, prepare, probe
+from pipeline.images import ImageOptions, fingerprint, hash_bytes, prepare, probe
 from pipeline.items import Failure, Prepared, Request, Sent, SourceImage
 from pipeline.texts import one_line
 
@@ -42,6 +42,8 @@ class Preparer:
         encode: Encode,
         image_tokens: Callable[[int, int], int | None],
         text_tokens: Callable[[str | None], int | None],
+        *,
+        fingerprints: bool = False,
     ) -> None:
         """`text_tokens`: of a request but for the image, by the prompt of its own that an image may have."""
         self._read = read
@@ -50,6 +52,7 @@ class Preparer:
         self._encode = encode
         self._image_tokens = image_tokens
         self._text_tokens = text_tokens
+        self._fingerprints = fingerprints
 
     def __call__(self, images: Sequence[Listed]) -> list[Request | Unprepared]:
         """One result for each image, in order. Several small ones share a hop: it costs as much as preparing one.
@@ -83,6 +86,7 @@ class Preparer:
             body=self._encode(prepared, image.prompt),
             predicted_image_tokens=image_tokens,
             predicted_prompt_tokens=None if image_tokens is None or text_tokens is None else text_tokens + image_tokens,
+            fingerprint=fingerprint(prepared.data) if self._fingerprints else None,
         )
 
 

@@ -13,7 +13,13 @@ from pipeline.sources import Reader, SourceOptions
 
 
 def build_preparer(
-    source: SourceOptions, images: ImageOptions, options: ModelOptions, model: Model, encode: Encode
+    source: SourceOptions,
+    images: ImageOptions,
+    options: ModelOptions,
+    model: Model,
+    encode: Encode,
+    *,
+    fingerprints: bool = False,
 ) -> Preparer:
     """Of images on this machine, and of those that were fetched."""
     common = prompt_tokens(model, options.system, options.prompt, (0,))
@@ -24,6 +30,7 @@ def build_preparer(
         encode,
         functools.partial(model.image_tokens, detail=options.detail),
         functools.partial(_text_tokens, model, options.system, common),
+        fingerprints=fingerprints,
     )
 
 

@@ -81,7 +81,7 @@ def _pack(result: Request | Unprepared) -> Packed:
         len(result.body), result.content_hash, result.original_bytes,
         probe.format, probe.width, probe.height, probe.orientation, probe.frames,
         sent.format, sent.width, sent.height, sent.bytes,
-        result.predicted_image_tokens, result.predicted_prompt_tokens,
+        result.predicted_image_tokens, result.predicted_prompt_tokens, result.max_tokens, result.fingerprint,
     )  # fmt: skip
 
 
