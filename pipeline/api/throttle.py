@@ -60,7 +60,7 @@ class _Place:
 class Throttle:
     """The waiting room in front of a Pool: one line, one timer."""
 
-    def __init__(self, pool: Pool, clock: Clock, on_spent: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, pool: Pool, clock: Clock, on_spent: Callable[[], None] | None = None) -> None:
         """`on_spent` is called when the budget has no room for another request; then the line is closed."""
         self._clock = clock
         self._on_spent = on_spent
@@ -153,7 +153,8 @@ class Throttle:
                 if choice is None:
                     if self.pool.is_spent(place.request):
                         self.close()
-                        self._on_spent()
+                        if self._on_spent:
+                            self._on_spent()
                     return
                 if not isinstance(choice, Member):
                     self._timer = self._clock.call_later(choice, self._move_line)

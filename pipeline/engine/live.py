@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.api.attempt import Attempt
 from pipeline.api.endpoint import catalogue_name
+from pipeline.api.limits.budget import Budget
 from pipeline.api.options import LimitOptions, ModelOptions
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.prompts import own_prompts
@@ -103,6 +104,13 @@ class _Run:
         out, ending = without_secrets(plan.out), self._ending()
         return Summary(self.id, out, plan.asked, seconds, stats, ending, message, input_usd, self.metrics)
 
+    def budget_is_spent(self, budget: Budget) -> None:
+        """It has no room for another request."""
+        self.stats.unknown_usd = budget.unknown
+        if not budget.spent and not budget.unknown:
+            log.warning("max_cost has no room for a single request: raise it, or lower max_tokens.")
+        self.stop.request("budget")
+
     def _ending(self) -> Ending | None:
         stats, stop = self.stats, self.stop
         if stop.error:
@@ -168,7 +176,7 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
             run.clock,
             run.on_attempt,
             plan.run.max_cost,
-            functools.partial(run.stop.request, "budget"),
+            run.budget_is_spent,
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pipeline.api.asker import Asker, Remake
 from pipeline.api.attempt import Attempt, OnAttempt, Target
+from pipeline.api.limits.budget import Budget
 from pipeline.api.limits.limiter import LimitUse
 from pipeline.api.options import LimitOptions
 from pipeline.api.payload import tail_template
@@ -79,7 +80,7 @@ async def open_provider(
     clock: Clock,
     on_attempt: OnAttempt,
     max_cost: Decimal | None = None,
-    on_spent: Callable[[], None] = lambda: None,
+    on_spent: Callable[[Budget], None] = lambda budget: None,
 ) -> AsyncIterator[Provider]:
     """Who `members` name, all serving `model`.
 
@@ -94,7 +95,7 @@ async def open_provider(
         yield BuiltinProvider(describer.describe_image, workers, worker_count, clock, tariff, on_attempt)
         return
     async with open_pool(members, environ, clock, max_cost) as pool:
-        throttle = Throttle(pool, clock, on_spent)
+        throttle = Throttle(pool, clock, partial(on_spent, pool.budget) if pool.budget else None)
         asker = Asker(throttle, members[0].limits, clock, random.Random(), on_attempt)
         yield ApiProvider(asker, throttle, json_tail(tail_template(members[0].model)))
 

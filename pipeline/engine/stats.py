@@ -51,6 +51,8 @@ class RunStats:
     cached_tokens: int = 0
     predicted_prompt_tokens: int = 0
     cost_usd: Decimal = Decimal(0)
+    unknown_usd: Decimal = Decimal(0)
+    """Of a budget that is spent, what may have been billed for answers that never came; in no row."""
     unpriced: int = 0
     """Answered rows whose price is unknown."""
     unrecorded: int = 0
@@ -148,6 +150,7 @@ class Summary:
         """Plain JSON values; money is a string, as Decimal is exact and JSON numbers are not."""
         stats = {f.name: getattr(self.stats, f.name) for f in fields(self.stats)}
         stats["cost_usd"] = str(self.stats.cost_usd)
+        stats["unknown_usd"] = str(self.stats.unknown_usd)
         stats["unrecorded_usd"] = str(self.stats.unrecorded_usd)
         stats["residuals"] = residuals_to_list(self.stats.residuals, self.input_usd)
         left_usd = self.left_usd

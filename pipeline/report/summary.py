@@ -46,7 +46,8 @@ def _expense(summary: Summary) -> Iterator[Row]:
     if stats.prompt_tokens or stats.completion_tokens:
         yield "prompt tokens", f"{stats.prompt_tokens:,}", _prediction(summary)
         yield "answer tokens", f"{stats.completion_tokens:,}", ""
-        yield "cost", _cost(summary), ""
+        perhaps = f"and up to ${stats.unknown_usd:.4f} for answers that never came" if stats.unknown_usd else ""
+        yield "cost", _cost(summary), perhaps
     if stats.unrecorded:
         yield "not recorded", f"{stats.unrecorded:,}", f"answers for ${stats.unrecorded_usd:.4f} that the disk refused"
 

@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from pipeline.emulator.app import Running
+from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions, EndpointOptions
 from tests.helpers.command import nightcap
 from tests.helpers.folders import write_jpegs
@@ -155,4 +156,25 @@ async def test_a_budget_that_could_not_be_kept_is_refused(emulator: Running, tmp
     ended = await nightcap(*command, "-m", "compatible:mine")
     assert ended.code == 2
     assert "price of compatible:mine is unknown" in ended.err
+    assert emulator.stats.requests == 0
+
+
+async def test_what_was_lost_on_its_way_is_set_aside_and_told(tmp_path: Path) -> None:
+    write_jpegs(tmp_path / "photos", 40)
+    command = ("run", tmp_path / "photos", "-o", tmp_path / "out", "-m", "gpt-4o", "--max-cost", "0.03", "--json")
+    async with emulate(EmulatorOptions(scenario=(Step("cut", requests=(3, 4)),))) as shaky:
+        ended = await nightcap(*command, "--base-url", shaky.base_url, "--concurrency", "1")
+    assert ended.code == 4, ended.err
+    told = json.loads(ended.out)
+    assert told["stopped"] == "budget"
+    assert float(told["unknown_usd"]) == pytest.approx(2 * 0.00374, rel=0.1)
+    assert Decimal("0.026") < Decimal(told["cost_usd"]) + Decimal(told["unknown_usd"]) <= Decimal("0.03")
+
+
+async def test_a_budget_without_room_for_one_request(emulator: Running, tmp_path: Path) -> None:
+    write_jpegs(tmp_path / "photos", 2)
+    command = ("run", tmp_path / "photos", "-o", tmp_path / "out", "-m", "gpt-4o", "--base-url", emulator.base_url)
+    ended = await nightcap(*command, "--max-cost", "0.001")
+    assert ended.code == 4
+    assert "no room for a single request" in ended.err
     assert emulator.stats.requests == 0
