@@ -5,6 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+WARM_SECONDS = 10.0
+"""After its first request, a client has come up to its pace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What had been admitted before the request of that moment; what lies between two marks was due between them."""
+
+    at: float
+    """Seconds of the emulator's clock."""
+    requests: int
+    tokens: int
+
 
 @dataclass(slots=True)
 class EndpointStats:
@@ -16,8 +29,6 @@ class EndpointStats:
     """Requests that its limits let through, whatever became of them."""
     admitted_tokens: int = 0
     """What they counted for, by the provider's estimate."""
-    last_tokens: int = 0
-    """Of these, the last request's."""
     answered: int = 0
     """With a usable answer, sent to the last byte."""
     prompt_tokens: int = 0
@@ -27,20 +38,23 @@ class EndpointStats:
     """429s because of a limit, by limit."""
     faults: Counter[str] = field(default_factory=Counter)
     """Ordered faults, by name."""
-    first_admitted: float | None = None
-    """Seconds of the emulator's clock."""
-    last_admitted: float | None = None
+    first: Mark | None = None
+    """Of the first request that was admitted."""
+    warm: Mark | None = None
+    """Of the first one WARM_SECONDS later."""
+    last: Mark | None = None
 
     def admit(self, tokens: int, now: float) -> None:
+        self.last = Mark(now, self.admitted, self.admitted_tokens)
+        if self.first is None:
+            self.first = self.last
+        elif self.warm is None and now - self.first.at >= WARM_SECONDS:
+            self.warm = self.last
         self.admitted += 1
         self.admitted_tokens += tokens
-        self.last_tokens = tokens
-        self.last_admitted = now
-        if self.first_admitted is None:
-            self.first_admitted = now
 
     def as_json(self) -> dict[str, object]:
-        seconds = (self.last_admitted or 0.0) - (self.first_admitted or 0.0)
+        seconds = self.last.at - self.first.at if self.first and self.last else 0.0
         return {
             "requests": self.requests,
             "admitted": self.admitted,

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Self
 
-from pipeline.emulator.stats import EndpointStats, Stats
+from pipeline.emulator.stats import WARM_SECONDS, EndpointStats, Mark, Stats
 from pipeline.engine.control.deadline import parse_deadline
 from pipeline.engine.plan import Plan
 from pipeline.engine.stats import EXIT_CODES, Ending, Summary
@@ -34,16 +34,13 @@ class Machine:
         """From a run without limits."""
         counters = stats.endpoints.values()
         admitted = sum(each.admitted for each in counters)
-        seconds = _span(stats)
-        return cls(
-            (admitted - 1) / seconds if seconds > 0 and admitted > 1 else math.inf,
-            sum(each.admitted_tokens for each in counters) / admitted if admitted else 0.0,
-        )
+        tokens = sum(each.admitted_tokens for each in counters)
+        return cls(_pace(stats, admitted) or math.inf, tokens / admitted if admitted else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How much of an endpoint's quota was used from its first to its last request."""
+    """How much of an endpoint's quota was used, once the run had come up to its pace."""
 
     endpoint: str
     limit: str
@@ -114,8 +111,7 @@ def forecast(
     """From what both sides say of the rehearsed images to the whole night, if it began `now` (by the wall clock)."""
     [row] = night.models
     left, counted = night.survey.left, summary.stats
-    span = _span(stats)
-    pace = (counted.recorded - 1) / span if counted.recorded > 1 and span > 0 else 0.0
+    pace = _pace(stats, counted.recorded)
     end = _end(plan, night, summary, _seconds(stats), pace, now)
     share = end.done / left if left else 0.0
     whole = counted.recorded == end.done
@@ -180,25 +176,41 @@ def _cost(row: ModelEstimate, rehearsed: Decimal | None, share: float) -> Decima
 
 
 def _use(scene: Scene, name: str, counters: EndpointStats) -> Use | None:
-    options = scene.endpoint(name)
-    if counters.admitted < 2 or counters.first_admitted is None or counters.last_admitted is None:
+    options, steady = scene.endpoint(name), _steady(counters)
+    if steady is None:
         return None
-    minutes = (counters.last_admitted - counters.first_admitted) / 60
-    # What left last is paid off after this time.
-    requests, tokens = counters.admitted - 1, counters.admitted_tokens - counters.last_tokens
+    begin, end = steady
+    minutes = (end.at - begin.at) / 60
     uses = [
         Use(name, f"{limit:,.10g} {kind} per minute", used / minutes / limit)
-        for limit, used, kind in ((options.rpm, requests, "requests"), (options.tpm, tokens, "tokens"))
-        if limit and minutes > 0
+        for limit, used, kind in (
+            (options.rpm, end.requests - begin.requests, "requests"),
+            (options.tpm, end.tokens - begin.tokens, "tokens"),
+        )
+        if limit
     ]
     return max(uses, key=lambda use: use.share, default=None)
 
 
-def _span(stats: Stats) -> float:
-    """Seconds from the first admitted request to the last."""
-    first = [each.first_admitted for each in stats.endpoints.values() if each.first_admitted is not None]
-    last = [each.last_admitted for each in stats.endpoints.values() if each.last_admitted is not None]
-    return max(last) - min(first) if first and last else 0.0
+def _steady(counters: EndpointStats) -> tuple[Mark, Mark] | None:
+    """From when the run had come up to its pace until the last request; from the first one when it was too short.
+
+    A start takes as long for a rehearsal as for a night, but would weigh many times as much.
+    """
+    first, warm, last = counters.first, counters.warm, counters.last
+    if first is None or last is None or last.at <= first.at:
+        return None
+    return (warm, last) if warm and last.at - warm.at > WARM_SECONDS else (first, last)
+
+
+def _pace(stats: Stats, images: int) -> float:
+    """Images per second, once the run has come up to its pace; requests that came twice are not images."""
+    steady = [pair for each in stats.endpoints.values() if (pair := _steady(each))]
+    admitted = sum(each.admitted for each in stats.endpoints.values())
+    if not steady or not admitted:
+        return 0.0
+    seconds = max(end.at for _, end in steady) - min(begin.at for begin, _ in steady)
+    return sum(end.requests - begin.requests for begin, end in steady) / seconds * images / admitted
 
 
 def _seconds(stats: Stats) -> float:

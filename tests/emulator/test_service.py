@@ -15,6 +15,7 @@ from pipeline.clock import SystemClock
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions, EndpointOptions
 from pipeline.emulator.service import Call, Outcome, Service
+from pipeline.emulator.stats import Mark
 from pipeline.errors import UserError
 from pipeline.images import hash_bytes
 from tests.helpers.pictures import encoded, photo
@@ -402,4 +403,8 @@ def test_what_was_admitted_is_counted_as_the_provider_counts_it():
         ask.clock.now += 5
     counters = ask.service.stats.at("")
     assert (counters.admitted, counters.admitted_tokens) == (1, 1000 + 425 + 3)
-    assert (counters.first_admitted, counters.last_admitted) == (1000.0, 1000.0)
+    assert counters.first == counters.last == Mark(1000.0, 0, 0)
+    assert counters.warm is None
+    ask.clock.now = 1200.0
+    ask(azure(request(max_tokens=1000)))
+    assert counters.warm == counters.last == Mark(1200.0, 1, 1428)

@@ -84,6 +84,14 @@ def test_the_quota_that_was_nearest_is_told(photos: Path) -> None:
     assert foreseen(make_job(photos), seen(10, every=1.0), summed_up(10)).uses == ()
 
 
+def test_the_start_does_not_weigh_more_than_it_does_in_a_night(photos: Path) -> None:
+    stats = seen(1, every=1.0)
+    for number in range(1, 40):
+        stats.at("").admit(300, 1000 + 9 + number)  # the second one is nine seconds late
+    found = foreseen(make_job(photos, rpm=60), stats, summed_up(10))
+    assert found.uses[0].share == 1.0
+
+
 def test_where_it_would_stop(photos: Path) -> None:
     limited = foreseen(make_job(photos, rpm=60, limit=5), seen(5, every=1.0), summed_up(5))
     assert (limited.stopped, limited.exit_code, limited.images) == ("limit", 4, 5)
