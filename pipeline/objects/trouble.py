@@ -11,7 +11,7 @@ _TOKEN_SERVICE = re.compile(r"https?://(169\.254\.\d+\.\d+|metadata)|token reque
 _MISSING = ("NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted")
 _EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "RequestExpired")
 _TROUBLE_OF_ONE = ("InvalidObjectState", "BlobArchived", "BlobBeingRehydrated")
-_NO_PATH = re.compile(r'parsing Path "([^"]*)"')
+_NO_PATH = re.compile(r'[Pp]ath "([^"]*)"')
 _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",

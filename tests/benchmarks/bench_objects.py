@@ -1,10 +1,11 @@
-"""Object stores on this machine: `python tests/benchmarks/bench_objects.py [reading|estimate|night] [COUNT] [s3|az]`.
+"""Object stores on this machine: `python tests/benchmarks/bench_objects.py [reading|estimate|night] [COUNT]`.
 
 reading   images of 300 KB through the engine's listing and fetching, beside a bare obstore loop of as many readers;
           the two take turns. Both include what the server costs, which shares this machine.
-estimate  COUNT small images listed and estimated by the command: requests by kind, bytes, and its memory at a tenth
-          of the images and at all of them.
-night     COUNT images captioned by the emulator; then 50 new, 3 changed, 2 deleted: what the second night asks.
+estimate  COUNT small images in a bucket that is made up, estimated by the command: requests by kind, bytes, and its
+          memory for a tenth of them and for all.
+night     COUNT images in moto's server captioned by the emulator; then 50 new, 3 changed, 2 deleted: what the second
+          night asks.
 """
 
 import asyncio
@@ -35,9 +36,10 @@ from pipeline.engine.stop import Stop
 from pipeline.items import SourceImage
 from pipeline.objects import open_objects
 from pipeline.sources import SourceOptions, open_source
+from tests.helpers.large_bucket import large_bucket
 from tests.helpers.object_stores import ObjectServer, azure_server, azurite, moto, s3_server
 from tests.helpers.pictures import encoded, photo
-from tests.helpers.servers import emulate_process
+from tests.helpers.servers import emulate_process, launch
 from tests.helpers.store_proxy import proxied
 
 READERS = 32
@@ -113,6 +115,7 @@ async def engine(url: str) -> int:
 
 
 async def reading(server: ObjectServer, count: int) -> None:
+    os.environ |= server.environ
     url = server.create("reading")
     await fill(url, [f"{number:06}.jpg" for number in range(count)], IMAGE_BYTES)
     rates: dict[str, list[float]] = {"bare": [], "engine": []}
@@ -127,18 +130,16 @@ async def reading(server: ObjectServer, count: int) -> None:
     print(f"  {server.scheme}: {count} images of {IMAGE_BYTES} bytes, engine / bare = {ratio:.2f}")
 
 
-async def estimate(server: ObjectServer, count: int) -> None:
-    url = server.create("estimate")
-    await fill(url, [f"tenth/{number:06}.jpg" for number in range(count // 10)], None)
-    await fill(url, [f"rest/{number:06}.jpg" for number in range(count - count // 10)], None)
-    for path in (f"{url}/tenth", url):
-        async with proxied(server.endpoint) as proxy:
+async def estimate(count: int) -> None:
+    for images in (count // 10, count):
+        async with large_bucket(images, SMALL) as bucket:
             begun = time.perf_counter()
-            code, peak_mb = await command(behind(server, proxy.endpoint), "estimate", path, "--model", "gpt-4o")
+            environ = s3_server(bucket.endpoint).environ
+            code, peak_mb = await command(environ, "estimate", "s3://large", "--model", "gpt-4o")
             seconds = time.perf_counter() - begun
             print(
-                f"  {path}: exit {code}, {dict(proxy.counts)}, {proxy.bytes_sent / 1e6:.1f} MB from the store,"
-                f" peak memory {peak_mb:.0f} MB, {seconds:.0f} s"
+                f"  {images} images: exit {code}, {dict(bucket.counts)}, {bucket.bytes_sent / 1e6:.1f} MB from the"
+                f" store, peak memory {peak_mb:.0f} MB, {seconds:.0f} s"
             )
 
 
@@ -161,9 +162,9 @@ async def command(environ: Mapping[str, str], *arguments: str) -> tuple[int, flo
 
 
 async def night(server: ObjectServer, count: int) -> None:
-    url = server.create("night")
+    os.environ |= server.environ
+    url = server.url("filled")
     names = [f"{number // 1000:03}/{number:06}.jpg" for number in range(count)]
-    await fill(url, names, None)
     with tempfile.TemporaryDirectory() as folder, emulate_process() as emulator:
         os.environ |= {"OPENAI_API_KEY": "emulator-key", "OPENAI_BASE_URL": emulator.base_url}
         job = Job.create(url, Path(folder) / "out", model="openai:gpt-4o", concurrency=32)
@@ -176,7 +177,7 @@ async def night(server: ObjectServer, count: int) -> None:
             obstore.put(store, name, SMALL + b"changed")
         obstore.delete(store, names[:2])
         async with proxied(server.endpoint) as proxy:
-            os.environ |= behind(server, proxy.endpoint)
+            os.environ |= s3_server(proxy.endpoint).environ
             begun = time.perf_counter()
             second = await run_async(job)
             seconds = time.perf_counter() - begun
@@ -186,26 +187,20 @@ async def night(server: ObjectServer, count: int) -> None:
         )
 
 
-def behind(server: ObjectServer, endpoint: str) -> Mapping[str, str]:
-    return (s3_server(endpoint) if server.scheme == "s3" else azure_server(endpoint)).environ
-
-
 def main() -> None:
     arguments = sys.argv[1:]
     what = next((word for word in arguments if word in ("estimate", "night")), "reading")
     count = next((int(word) for word in arguments if word.isdigit()), 300)
-    schemes = [word for word in arguments if word in ("s3", "az")] or ["s3", "az"]
-    method = {"reading": reading, "estimate": estimate, "night": night}[what]
+    print(f"{what}, {count} images:")
     with ExitStack() as stack:
-        for scheme in schemes:
-            server = (
-                s3_server(stack.enter_context(moto()))
-                if scheme == "s3"
-                else azure_server(stack.enter_context(azurite()))
-            )
-            os.environ |= server.environ
-            print(f"{what}, {scheme}:")
-            asyncio.run(method(server, count))
+        if what == "estimate":
+            asyncio.run(estimate(count))
+        elif what == "night":
+            start = [sys.executable, "-m", "tests.helpers.filled_moto", "filled", str(count)]
+            asyncio.run(night(s3_server(stack.enter_context(launch(start)).endpoint), count))
+        else:
+            for server in (s3_server(stack.enter_context(moto())), azure_server(stack.enter_context(azurite()))):
+                asyncio.run(reading(server, count))
 
 
 if __name__ == "__main__":

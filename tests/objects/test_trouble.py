@@ -43,6 +43,12 @@ def answered(status: str, code: str) -> Exception:
             UserError,
             "../z.jpg",
         ),
+        (
+            Exception('Encountered object with invalid path: Path "a//y.jpg" contained empty x'),
+            S3,
+            UserError,
+            "a//y.jpg",
+        ),
     ],
 )
 def test_one_sentence(error: Exception, place: Location, kind: type[NightcapError], said: str) -> None:
