@@ -10,7 +10,6 @@ from pipeline.emulator.app import Running
 from pipeline.store import iter_batches
 from tests.helpers.collections import COLLECTIONS
 from tests.helpers.folders import write_jpegs, write_variant
-from tests.helpers.object_stores import ObjectServer
 
 pytestmark = pytest.mark.integration
 
@@ -40,16 +39,12 @@ async def captions(source: str, out: Path, emulator: Running) -> dict[str, tuple
 async def test_every_collection_gives_the_same(
     tmp_path: Path, emulator: Running, request: pytest.FixtureRequest
 ) -> None:
-    def server(name: str) -> ObjectServer:
-        running: ObjectServer = request.getfixturevalue(name)
-        return running
-
     pictures = pictures_in(tmp_path / "pictures")
     found: dict[str, dict[str, tuple[str, str]]] = {}
     for kind, collection in COLLECTIONS.items():
         folder = tmp_path / kind
         folder.mkdir()
-        async with collection(pictures, folder, server) as source:
+        async with collection(pictures, folder, request.getfixturevalue) as source:
             found[kind] = await captions(source, tmp_path / f"{kind}-out", emulator)
             job = Job.create(source, tmp_path / "none", model="gpt-4o", allow_private_network=True)
             [row] = (await asyncio.to_thread(estimate, job)).models
