@@ -92,8 +92,9 @@ class Request:
 
     image: SourceImage
     probe: Probe
-    content_hash: str
-    original_bytes: int
+    content_hash: str | None
+    """None: the model fetches the image itself, its bytes never came here."""
+    original_bytes: int | None
     sent: Sent
     body: bytes
     """What a worker made for the provider: the JSON from the image on for HTTP endpoints, each of which has its own
@@ -105,6 +106,8 @@ class Request:
     """Upper bound of the answer where it is not the job's."""
     fingerprint: bytes | None = None
     """How the picture looks (`images.fingerprint`), where the job wants near-duplicates to be found."""
+    by_url: bool = False
+    """The body holds the image's address in place of the image."""
 
 
 @dataclass(frozen=True, slots=True)

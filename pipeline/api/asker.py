@@ -24,6 +24,7 @@ from pipeline.api.retry import (
     GiveUp,
     Pause,
     Rest,
+    SendBytes,
     Shrink,
     Situation,
     Wait,
@@ -35,7 +36,7 @@ from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Reply, Request, Usage
 
 Remake = Callable[[Request], Awaitable[Request | None]]
-"""The same question with a smaller image; None: there is none."""
+"""The same question with a smaller image, or with the image where its address was; None: there is none."""
 
 
 class Asker:
@@ -123,6 +124,7 @@ class Asker:
             endpoint_seconds=member.health.lasting(reason, now),
             outage=outage,
             others=self._throttle.pool.others_well(member),
+            by_url=course.request.by_url,
         )
         decision = decide(failure, situation, self._limits, self._rng)
         match decision:
@@ -144,6 +146,11 @@ class Asker:
                 if smaller is None:
                     return True
                 course.request, course.remade = smaller, True
+            case SendBytes():
+                whole = await remake(course.request)
+                if whole is None:
+                    return True
+                course.request = whole
         return False
 
 
@@ -151,7 +158,7 @@ class _Course:
     """How far one image is."""
 
     def __init__(self, request: Request) -> None:
-        self.request = request
+        self.request = self._first = request
         self.remade = False
         self.member: Member | None = None
         self.tries = 0
@@ -226,7 +233,7 @@ class _Course:
             usage=self.usage,
             cost_usd=self._cost,
             price_date=self._price_date,
-            remade=self._in_the_end() if self.remade or len(self._billed) > 1 else None,
+            remade=self._in_the_end() if self.request is not self._first or len(self._billed) > 1 else None,
         )
 
 

@@ -29,6 +29,9 @@ class ModelOptions:
     """How images are shrunk for this model: optimal, economy, budget:N or original."""
     max_shrink: float = 0.25
     """What `economy` may take off a side, as a fraction."""
+    send: Literal["bytes", "url"] = "bytes"
+    """`url`: an image at a web address is named by it, and the model's server fetches the original; where it cannot,
+    the bytes are sent after all."""
     azure_model: str | None = None
     """The model behind an Azure deployment, for its token rule and price."""
     base_url: str | None = None

@@ -77,6 +77,11 @@ class TailTemplate:
         mime = b"data:image/" + image_format.encode() + b";base64,"
         return b"".join((text, self.middle, mime, pybase64.b64encode(data), _END))
 
+    def render_url(self, url: str, prompt: str | None = None) -> bytes:
+        """For an image that the model fetches itself."""
+        text = self.prompt if prompt is None else json.dumps(prompt).encode()
+        return b"".join((text, self.middle, json.dumps(url).encode()[1:-1], _END))
+
 
 def tail_template(options: ModelOptions) -> TailTemplate:
     detail = json.dumps(options.detail).encode()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipeline.api.options import LimitOptions
 from pipeline.api.payload import Parameter
 from pipeline.api.pool.health import Outage
+from pipeline.api.reading.failures import DOWNLOAD_CODES
 from pipeline.items import Failure
 
 BASE_SECONDS = 0.5
@@ -60,6 +61,8 @@ class Situation:
     """Of the endpoint; None: it may be only this image's trouble."""
     others: bool = False
     """Another endpoint answers."""
+    by_url: bool = False
+    """The image was named by its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +103,16 @@ class Shrink:
 
 
 @dataclass(frozen=True, slots=True)
+class SendBytes:
+    """The model's server does not fetch the image from its address: ask again with the image itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
     """The failure becomes the image's row."""
 
 
-Decision = Wait | Pause | Rest | Correct | Shrink | GiveUp
+Decision = Wait | Pause | Rest | Correct | Shrink | SendBytes | GiveUp
 
 
 def decide(failure: Failure, now: Situation, limits: LimitOptions, rng: random.Random) -> Decision:
@@ -112,6 +120,8 @@ def decide(failure: Failure, now: Situation, limits: LimitOptions, rng: random.R
     hint = failure.retry_after or 0.0  # a server that answers "after 0 s" does not know either
     if message := _hopeless(failure, now, limits):
         return Rest(hint or _seldom(now.endpoint_seconds, rng), message)
+    if now.by_url and failure.code in DOWNLOAD_CODES:
+        return SendBytes()
     match failure.reason:
         case "timeout" | "server_error":
             return _after_fault(failure, now, limits, rng)
@@ -125,7 +135,8 @@ def decide(failure: Failure, now: Situation, limits: LimitOptions, rng: random.R
         return Shrink()
     if parameter := refused_parameter(failure):
         return Correct(parameter)
-    return GiveUp()
+    # Servers that take no addresses at all say so in many ways; whether it is that, the bytes will tell.
+    return SendBytes() if now.by_url and failure.reason.startswith("rejected:") else GiveUp()
 
 
 def refused_parameter(failure: Failure) -> Parameter | None:

@@ -21,6 +21,7 @@ _REQUEST = (
     click.option("--temperature", type=click.FloatRange(0, 2), help="0 to 2; default: the model's own."),
     click.option("--image-policy", help="optimal (default), economy, budget:N or original."),
     click.option("--max-shrink", type=click.FloatRange(0, 1), help="What economy may take off a side (0.25)."),
+    click.option("--send", type=click.Choice(["bytes", "url"]), help="url: the model fetches images at web addresses."),
     click.option("--include", multiple=True, help="Only files that match this glob; may be repeated."),
     click.option("--exclude", multiple=True, help="No files that match this glob; may be repeated."),
     click.option("--allow-private-network", is_flag=True, help="URLs may lead to machines that are not public."),

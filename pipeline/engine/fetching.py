@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from pipeline.clock import Clock
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.preparing.by_url import HEAD_BYTES, ByUrl, holds_header
 from pipeline.engine.preparing.preparer import Fetched, failure_of
 from pipeline.engine.record import Unprepared
 from pipeline.engine.stages import Line
 from pipeline.engine.stop import Stop
 from pipeline.errors import ImageError, NightcapError, Unavailable
 from pipeline.items import SourceImage
-from pipeline.sources import RemoteSource, Source, remote_source
+from pipeline.sources import RemoteSource, Source, WebReader, remote_source
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,10 @@ class _Health:
 class Fetcher:
     """Fetches one image at a time for each of its callers. What they share: whether each source answers, and a stop."""
 
-    def __init__(self, source: Source, stop: Stop, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self, source: Source, stop: Stop, clock: Clock, rng: random.Random, by_url: ByUrl | None = None
+    ) -> None:
+        self._by_url = by_url
         self._source = source
         self._clock = clock
         self._rng = rng
@@ -69,7 +73,11 @@ class Fetcher:
             async with asyncio.timeout(None) as scope:
                 self._interruptible.add(scope)
                 try:
-                    return Fetched(image, await self._patiently(remote, lambda: remote.fetch(image)))
+                    if self._by_url and self._by_url.is_on and isinstance(remote, WebReader):
+                        head = await self._patiently(remote, lambda: remote.fetch_head(image, HEAD_BYTES))
+                        if holds_header(head):
+                            return Fetched(image, head, by_url=True)
+                    return await self._whole(remote, image)
                 finally:
                     self._interruptible.discard(scope)
         except TimeoutError:
@@ -78,6 +86,18 @@ class Fetcher:
             raise
         except ImageError as error:
             return Unprepared(image, failure_of(error, image.key))
+
+    async def fetch_again(self, image: SourceImage) -> Fetched | Unprepared | None:
+        """The whole image, of which the beginning was fetched before."""
+        remote = self.remote(image)
+        assert remote is not None
+        try:
+            return await self._whole(remote, image)
+        except ImageError as error:
+            return Unprepared(image, failure_of(error, image.key))
+
+    async def _whole(self, remote: RemoteSource, image: SourceImage) -> Fetched:
+        return Fetched(image, await self._patiently(remote, lambda: remote.fetch(image)))
 
     async def fetch_head(self, remote: RemoteSource, image: SourceImage, count: int) -> bytes:
         """Its first `count` bytes. Raises ImageError, or what ends the run, as the source does."""

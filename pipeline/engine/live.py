@@ -36,9 +36,9 @@ from pipeline.engine.metrics.exporting import open_telemetry
 from pipeline.engine.metrics.run_metrics import RunMetrics
 from pipeline.engine.plan import Plan
 from pipeline.engine.pools import Pools, on, open_pools
+from pipeline.engine.preparing.by_url import ByUrl, remake
 from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.preparing.processes import Processes, open_processes
-from pipeline.engine.preparing.remaking import make_smaller
 from pipeline.engine.preparing.rules import best_fit, build_preparer
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.record import RowContext
@@ -210,12 +210,14 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
         retry=retry,
     )
     context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.detail, run.check_language)
-    fetcher = Fetcher(run.source, run.stop, run.clock, random.Random())
+    by_url = ByUrl(plan.model.send == "url" and run.model.provider != "builtin")
+    fetcher = Fetcher(run.source, run.stop, run.clock, random.Random(), by_url)
     reusable = [status for status in REUSABLE if status not in plan.run.retry]
     near = NearDuplicates(plan.run.near_duplicates) if plan.run.near_duplicates else None
     reuse = Reuse(store, pools.disk, context, run.clock, reusable, near)
-    remake = functools.partial(make_smaller, processes.prepare)
-    asking = Asking(provider, remake, reuse, Reask(plan.run.reask, _raised_max_tokens(plan), run.check_language))
+    ask_otherwise = functools.partial(remake, processes.prepare, fetcher.fetch_again, by_url)
+    reask = Reask(plan.run.reask, _raised_max_tokens(plan), run.check_language)
+    asking = Asking(provider, ask_otherwise, reuse, reask, by_url)
     status_of = retry.status_of if retry else store.finished_status
     listing = own_prompts(run.source.list(), plan.model.prompt)
     listed_keys = ListedKeys() if plan.store.prune and not retry else None

@@ -18,13 +18,14 @@ from pipeline.engine.asking.reask import Reask
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.preparing.by_url import ByUrl
 from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.engine.providers import Provider
 from pipeline.engine.record import Asked, Outcome, RowContext, Unprepared, is_reused, to_record
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
-from pipeline.items import Answer, Record, Request, SourceImage
+from pipeline.items import Answer, Record, Reply, Request, SourceImage
 from pipeline.store import RowsToRetry, Store
 
 PAGE_IMAGES = 256
@@ -160,6 +161,7 @@ class Asking:
     remake: Remake
     reuse: Reuse
     reask: Reask
+    by_url: ByUrl = field(default_factory=lambda: ByUrl(False))
 
 
 async def ask_images(line: Line, asking: Asking) -> None:
@@ -197,6 +199,8 @@ async def _ask(line: Line, asking: Asking, request: Request) -> Asked | None:
     answer = await _answer(line, asking, request)
     if answer is None:
         return None
+    if request.by_url and answer.remade is None and isinstance(answer.outcome, Reply):
+        asking.by_url.worked()
     again = asking.reask.again(request, answer)
     if again and (second := await _answer(line, asking, again)):
         return asking.reask.both(request, answer, second)
@@ -287,6 +291,6 @@ def take_records(line: Line, context: RowContext, at_most: int) -> list[Record]:
         else:
             line.stats.add_record(record, reused=is_reused(record, context))
         if isinstance(outcome, Asked):
-            line.stats.original_bytes += outcome.request.original_bytes
+            line.stats.original_bytes += 0 if outcome.request.by_url else outcome.request.original_bytes or 0
             line.stats.sent_bytes += outcome.request.sent.bytes
     return records

@@ -4,12 +4,14 @@ from pipeline.sources.opening import open_source, split_source
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.reading import Reader
 from pipeline.sources.source import RemoteSource, Source, close_source, has_remote, remote_source
+from pipeline.sources.web.reader import WebReader
 
 __all__ = [
     "Reader",
     "RemoteSource",
     "Source",
     "SourceOptions",
+    "WebReader",
     "close_source",
     "has_remote",
     "open_source",

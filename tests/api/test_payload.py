@@ -97,3 +97,11 @@ def test_an_image_with_its_own_prompt(prompt: str, own: str, image: bytes) -> No
     options = ModelOptions(prompt=prompt)
     body = render_head(options, Form("m")) + tail_template(options).render("png", image, own)
     assert json.loads(body) == naive(ModelOptions(prompt=own), "m", "max_tokens", "image/png", image)
+
+
+@given(PROMPTS, PROMPTS)
+def test_an_image_that_is_named_by_its_address(prompt: str, url: str) -> None:
+    options = ModelOptions(prompt=prompt, detail="low")
+    body = json.loads(render_head(options, Form("m")) + tail_template(options).render_url(url))
+    text, image = body["messages"][-1]["content"]
+    assert (text["text"], image["image_url"]) == (prompt, {"detail": "low", "url": url})

@@ -19,6 +19,7 @@ from pipeline.api.retry import (
     GiveUp,
     Pause,
     Rest,
+    SendBytes,
     Shrink,
     Situation,
     Wait,
@@ -187,3 +188,21 @@ def test_without_a_hint_a_rate_limit_is_waited_out_for_as_long_again(
     assert isinstance(decision, Pause)
     assert 0.5 <= decision.seconds <= SILENT_CAP_SECONDS
     assert decision.seconds <= max(lasting, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("failure", "by_url", "sent"),
+    [
+        (Failure("server_error", "Timeout while downloading.", code="invalid_image_url", http_status=400), True, True),
+        (Failure("rejected:invalid_image_url", "Bad.", code="invalid_image_url", http_status=400), True, True),
+        (Failure("rejected:invalid_value", "Only data URLs.", http_status=400), True, True),
+        (Failure("rejected:invalid_image_url", "Bad.", code="invalid_image_url", http_status=400), False, False),
+        (Failure("server_error", "Overloaded.", http_status=503), True, False),
+        (Failure("filtered:violence", "No.", "filtered", http_status=400), True, False),
+    ],
+)
+def test_an_address_that_the_server_does_not_take_is_replaced_by_the_image(
+    failure: Failure, by_url: bool, sent: bool
+) -> None:
+    decision = decide(failure, Situation(by_url=by_url), LIMITS, random.Random(0))
+    assert isinstance(decision, SendBytes) is sent

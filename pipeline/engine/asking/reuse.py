@@ -97,7 +97,7 @@ class Reuse:
             await self._load()
         if record := self._answered.get(_content(request)):
             return record
-        if self._store.may_have_caption(request.content_hash):
+        if request.content_hash and self._store.may_have_caption(request.content_hash):
             own_prompt = own_prompt_of(request.image.version)
             found = await on(self._disk, self._store.find_caption, request.content_hash, own_prompt)
             return found if found and found.status in self._reusable else None
@@ -131,6 +131,8 @@ class Reuse:
 
 def _content(request: Request) -> str:
     """What two images must have in common: their bytes, and their own prompts if they have such."""
+    if request.content_hash is None:
+        return request.image.key  # nobody has seen its bytes: it is like no other
     return request.content_hash + _AND + own_prompt_of(request.image.version)
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import ImageOptions, fingerprint, hash_bytes, prepare, probe
-from pipeline.items import Failure, Prepared, Request, Sent, SourceImage
+from pipeline.items import Failure, Prepared, Probe, Request, Sent, SourceImage
 from pipeline.texts import one_line
 
 log = logging.getLogger(__name__)
 
 Fit = Callable[[int, int], tuple[int, int]]
-Encode = Callable[[Prepared, str | None], bytes]
-"""The body for an image, with its own prompt if it has one."""
+Encode = Callable[[Prepared | str, str | None], bytes]
+"""The body for an image, or for the address of one, with its own prompt if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Fetched:
     data: bytes = field(repr=False)
     dimensions: tuple[int, int] | None = None
     """To make of it, in place of the best ones for the model."""
+    by_url: bool = False
+    """The model fetches it itself; `data` is only its beginning, with the header."""
 
 
 Listed = SourceImage | Fetched
@@ -67,6 +69,8 @@ class Preparer:
         if image.failure:
             return Unprepared(image, image.failure)
         try:
+            if isinstance(listed, Fetched) and listed.by_url:
+                return self._request_by_url(image, probe(listed.data))
             if data is None:
                 data = self._read(image)
             return self._request(image, prepare(data, fit, self._options))
@@ -87,6 +91,22 @@ class Preparer:
             predicted_image_tokens=image_tokens,
             predicted_prompt_tokens=None if image_tokens is None or text_tokens is None else text_tokens + image_tokens,
             fingerprint=fingerprint(prepared.data) if self._fingerprints else None,
+        )
+
+    def _request_by_url(self, image: SourceImage, header: Probe) -> Request:
+        """The model's server fetches the original, and shrinks it by its own rule: that is what it costs."""
+        image_tokens = self._image_tokens(header.width, header.height)
+        text_tokens = self._text_tokens(image.prompt)
+        return Request(
+            image=image,
+            probe=header,
+            content_hash=None,
+            original_bytes=image.bytes,
+            sent=Sent(header.format, header.width, header.height, 0),
+            body=self._encode(image.address or image.uri, image.prompt),
+            predicted_image_tokens=image_tokens,
+            predicted_prompt_tokens=None if image_tokens is None or text_tokens is None else text_tokens + image_tokens,
+            by_url=True,
         )
 
 

@@ -53,13 +53,16 @@ def json_tail(template: TailTemplate) -> Encode:
     return functools.partial(_json_tail, template)
 
 
-def image_itself(prepared: Prepared, prompt: str | None) -> bytes:
+def image_itself(image: Prepared | str, prompt: str | None) -> bytes:
     """What the built-in describer takes."""
-    return prepared.data
+    assert isinstance(image, Prepared), "it fetches nothing"
+    return image.data
 
 
-def _json_tail(template: TailTemplate, prepared: Prepared, prompt: str | None) -> bytes:
-    return template.render(prepared.format, prepared.data, prompt)
+def _json_tail(template: TailTemplate, image: Prepared | str, prompt: str | None) -> bytes:
+    if isinstance(image, str):
+        return template.render_url(image, prompt)
+    return template.render(image.format, image.data, prompt)
 
 
 def _text_tokens(model: Model, system: str, common: int | None, own_prompt: str | None) -> int | None:

@@ -44,12 +44,12 @@ def pack_images(images: Sequence[Listed]) -> tuple[list[Packed], list[bytes]]:
     """Plain tuples, and the blobs of those that were read already."""
     packed, blobs = [], []
     for item in images:
-        image, length, dimensions = item, None, None
+        image, length, dimensions, by_url = item, None, None, False
         if isinstance(item, Fetched):
-            image, length, dimensions = item.image, len(item.data), item.dimensions
+            image, length, dimensions, by_url = item.image, len(item.data), item.dimensions, item.by_url
             blobs.append(item.data)
         assert isinstance(image, SourceImage)
-        packed.append((length, dimensions, *_image_fields(image)))
+        packed.append((length, dimensions, by_url, *_image_fields(image)))
     return packed, blobs
 
 
@@ -57,12 +57,12 @@ def unpack_images(packed: Sequence[Packed], blobs: bytes | memoryview) -> list[L
     """The same images again; `blobs` holds what was read, one after the other."""
     images: list[Listed] = []
     at = 0
-    for length, dimensions, *own in packed:
+    for length, dimensions, by_url, *own in packed:
         image = SourceImage(*own)
         if length is None:
             images.append(image)
         else:
-            images.append(Fetched(image, bytes(blobs[at : at + length]), dimensions))
+            images.append(Fetched(image, bytes(blobs[at : at + length]), dimensions, by_url))
             at += length
     return images
 
@@ -82,6 +82,7 @@ def _pack(result: Request | Unprepared) -> Packed:
         probe.format, probe.width, probe.height, probe.orientation, probe.frames,
         sent.format, sent.width, sent.height, sent.bytes,
         result.predicted_image_tokens, result.predicted_prompt_tokens, result.max_tokens, result.fingerprint,
+        result.by_url,
     )  # fmt: skip
 
 
