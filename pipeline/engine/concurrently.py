@@ -3,12 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from queue import SimpleQueue
 from typing import TypeVar
 
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.flow.daemon_pool import DaemonPool
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -82,12 +82,13 @@ async def _all(
         while taken := await todo.get():
             put(await work(taken.pop()))
 
+    lister = DaemonPool(1, "list")
     try:
-        with ThreadPoolExecutor(1, "list") as lister:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(draw())
-                for _ in range(at_once):
-                    group.create_task(take())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(draw())
+            for _ in range(at_once):
+                group.create_task(take())
     finally:
+        lister.shutdown(wait=False, cancel_futures=True)  # a listing may hang, and whoever gives up shall not
         if close:
             await close()

@@ -43,6 +43,20 @@ def test_items_are_drawn_as_they_are_needed() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "concurrently"]
 
 
+def test_who_leaves_does_not_wait_for_a_listing_that_hangs() -> None:
+    released = threading.Event()
+
+    def hanging() -> Iterator[int]:
+        yield from range(300)
+        released.wait(60)
+
+    results = concurrently(hanging(), double, 4)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert not released.is_set()
+    released.set()
+
+
 def test_no_items_no_results() -> None:
     assert list(concurrently([], double, 3)) == []
 
