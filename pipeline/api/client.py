@@ -1,5 +1,6 @@
 """One HTTP session to one endpoint. Turns whatever the network does into a Response or a Failure; decides nothing."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,6 +22,8 @@ CONNECT_SECONDS = 20.0
 # Shorter keys are words like "none" or "EMPTY", which local servers are given.
 MIN_KEY_CHARACTERS = 8
 REDACTED = "[redacted]"
+
+_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,9 @@ def proxy_for(url: str) -> str | None:
     names the host.
     """
     parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    host = parts.hostname or ""
+    # What is on this machine, a local server or a rehearsal's, no proxy could reach.
+    return None if _LOOPBACK.fullmatch(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
 
 
 async def _read_bounded(response: aiohttp.ClientResponse) -> bytes | None:

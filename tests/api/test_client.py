@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.api.client import MAX_RESPONSE_BYTES, Client, Response
+from pipeline.api.client import MAX_RESPONSE_BYTES, Client, Response, proxy_for
 from pipeline.api.endpoint import Endpoint
 from pipeline.items import Failure
 from tests.helpers.scripted_server import ScriptedServer, http
@@ -235,10 +235,17 @@ async def test_the_proxy_of_the_environment_is_used(server: ScriptedServer, monk
 
 
 async def test_no_proxy_is_heeded(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example")
+    assert proxy_for("http://api.example/v1") == "http://proxy.example"
+    monkeypatch.setenv("NO_PROXY", "api.example")
+    assert proxy_for("http://api.example/v1") is None
+
+
+async def test_this_machine_needs_no_proxy(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server.answers.append(http(200, b"{}"))
     assert isinstance(await post(server.address), Response)
+    assert proxy_for("http://[::1]:8000/v1") is None
 
 
 async def test_a_proxy_that_refuses_is_unreachable_and_its_password_stays_secret(
