@@ -35,7 +35,7 @@ from pipeline.engine.flow.channel import Channel
 from pipeline.engine.metrics.exporting import open_telemetry
 from pipeline.engine.metrics.run_metrics import RunMetrics
 from pipeline.engine.plan import Plan
-from pipeline.engine.pools import Pools, on, open_pools
+from pipeline.engine.pools import Pools, alone, on, open_pools
 from pipeline.engine.preparing.by_url import ByUrl, remake
 from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.preparing.processes import Processes, open_processes
@@ -100,7 +100,8 @@ class _Run:
         message = str(stop.error) if stop.error else None
         price = find_price(self.model, utc(self.clock.time()).date())
         input_usd = price.base.input if price else None
-        seconds = self.clock.monotonic() - self.begun
+        ended = self.metrics.ended or self.clock.monotonic()
+        seconds = ended - self.begun
         out, ending = without_secrets(plan.out), self._ending()
         return Summary(self.id, out, plan.asked, seconds, stats, ending, message, input_usd, self.metrics)
 
@@ -139,7 +140,7 @@ async def run_live(
         id=new_run_id(clock),
         plan=plan,
         model=model,
-        source=await asyncio.to_thread(open_source, plan.source),  # a list far away is looked at
+        source=await alone(open_source, plan.source),  # a list far away is looked at
         choose=choose,
         clock=clock,
         begun=clock.monotonic(),
@@ -188,6 +189,7 @@ async def _open_and_run(run: _Run, environ: Mapping[str, str], observer: Observe
                 with _observing(observer, stats), _frozen_heap():
                     await _run_stages(run, provider, store, pools, processes)
             run.metrics.set_limits(provider.limits_in_use())
+            run.metrics.ended = run.clock.monotonic()
             await on(pools.disk, store.write_run, run.summarize().to_dict())
 
 

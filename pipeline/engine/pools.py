@@ -55,6 +55,15 @@ async def on(pool: Executor, work: Callable[..., T], *arguments: object) -> T:
     return await asyncio.shield(asyncio.get_running_loop().run_in_executor(pool, work, *arguments))
 
 
+async def alone(work: Callable[..., T], *arguments: object) -> T:
+    """Run blocking `work` in a thread that nobody waits for once the caller is cancelled: it may hang."""
+    pool = DaemonPool(1, "alone")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
+    finally:
+        pool.shutdown(wait=False)
+
+
 def usable_cores() -> int:
     """Cores that this process may use: those it may run on, or fewer where a container has a share of their time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

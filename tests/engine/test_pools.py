@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from pipeline.engine import pools as pools_module
-from pipeline.engine.pools import on, open_pools, read_cpu_max, usable_cores
+from pipeline.engine.pools import alone, on, open_pools, read_cpu_max, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,17 @@ async def test_what_hangs_in_the_system_is_left_behind(monkeypatch: pytest.Monke
     await hanging
     await asyncio.to_thread(thread.join, 10)
     assert not thread.is_alive()
+
+
+async def test_work_of_its_own_thread_is_left_behind_by_a_cancel() -> None:
+    assert await alone(pow, 2, 5) == 32
+    begun, may_end = threading.Event(), threading.Event()
+    hanging = asyncio.ensure_future(alone(lambda: (begun.set(), may_end.wait(10))))
+    await asyncio.to_thread(begun.wait, 10)
+    hanging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(hanging, 5)
+    [thread] = [thread for thread in threading.enumerate() if thread.name.startswith("alone")]
+    assert thread.daemon
+    may_end.set()
+    await asyncio.to_thread(thread.join, 10)

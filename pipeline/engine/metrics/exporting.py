@@ -57,6 +57,8 @@ async def open_telemetry(
         log.warning("No telemetry, although OTEL_EXPORTER_OTLP_ENDPOINT asks for it: pip install 'nightcap[otel]'.")
         yield None
         return
+    # A collector that is away is told once at the end, and not at each of the tries.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
     named = environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     resource = Resource.create({} if named else {"service.name": "nightcap"})
     readers = [PeriodicExportingMetricReader(OTLPMetricExporter())] if _sends("METRICS", environ) else []

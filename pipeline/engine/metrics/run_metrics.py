@@ -63,6 +63,8 @@ class RunMetrics:
 
     def __init__(self) -> None:
         self.endpoints: dict[str, EndpointMetrics] = {}
+        self.ended: float | None = None
+        """When the last row was written, by the monotonic clock; None: the run goes on."""
         self._latest: deque[float] = deque(maxlen=LATEST_ANSWERS)
 
     def add_attempt(self, attempt: Attempt) -> None:
