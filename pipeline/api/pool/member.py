@@ -88,6 +88,11 @@ class Member:
         """The share of its places that is taken."""
         return self.limiter.in_flight / self.limiter.concurrency.limit
 
+    def is_enough_for(self, request: Request) -> bool:
+        """Whether a whole minute's tokens suffice for the request; else it is refused however long it waits."""
+        tokens = self.limiter.tokens
+        return tokens is None or self._cost.of(request) <= tokens.per_minute
+
     def wait_seconds(self, request: Request, now: float) -> float | None:
         """Seconds until it may be asked this; 0 means now, None means when another request to it has ended."""
         rest = self.health.wait_seconds(now)

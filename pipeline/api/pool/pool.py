@@ -28,13 +28,16 @@ class Pool:
     def choose(self, request: Request, avoid: Member | None, now: float) -> Member | float | None:
         """Who takes the request now; or in how many seconds somebody may; None: when another request has ended.
 
-        Of those that can take it at once: not the one that has just failed with it, then by priority, then the one with
+        Of those that are large enough and can take it at once: not the one that has just failed with it, then by priority, then the one with
         the largest share of its places free.
         """
         best: tuple[bool, int, float] | None = None
         chosen: Member | None = None
         soonest: float | None = None
-        for member in self.members:
+        members = self.members
+        if len(members) > 1:
+            members = tuple(member for member in members if member.is_enough_for(request)) or members
+        for member in members:
             wait = member.wait_seconds(request, now)
             if wait is None:
                 continue

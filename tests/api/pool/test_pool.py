@@ -124,6 +124,23 @@ async def test_a_retry_goes_elsewhere_if_somebody_else_has_room() -> None:
             assert other.member is first, "better than to wait"
 
 
+async def test_a_request_waits_for_an_endpoint_that_is_large_enough() -> None:
+    clock = FakeClock()
+    small, large = (member(LimitOptions(tpm=tpm, concurrency=1), OPENAI, clock, name=str(tpm)) for tpm in (900, 90_000))
+    throttle = Throttle(Pool([small, large]), clock)
+    gone: list[tuple[str, int]] = []
+
+    async def leave(tokens: int) -> None:
+        async with throttle.reserve(request(tokens)) as permit:
+            gone.append((permit.member.name, tokens))
+            await clock.sleep(10)
+
+    with clock.autojump():
+        await asyncio.gather(*(leave(tokens) for tokens in (1000, 1000, 800, 100_000)))
+    assert gone[:3] == [("90000", 1000), ("90000", 1000), ("900", 800)]
+    assert len(gone) == 4, "what is too large for all of them is not held back for ever"
+
+
 async def test_by_priority_first_and_then_by_the_share_of_free_places() -> None:
     clock = FakeClock()
     reserved, small, large = (
