@@ -28,8 +28,8 @@ class Pool:
     def choose(self, request: Request, avoid: Member | None, now: float) -> Member | float | None:
         """Who takes the request now; or in how many seconds somebody may; None: when another request has ended.
 
-        Of those that are large enough and can take it at once: not the one that has just failed with it, then by priority, then the one with
-        the largest share of its places free.
+        Of those that are large enough and can take it at once: not the one that has just failed with it, then by
+        priority, then the one with the largest share of its places free.
         """
         best: tuple[bool, int, float] | None = None
         chosen: Member | None = None
