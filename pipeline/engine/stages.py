@@ -25,7 +25,7 @@ from pipeline.engine.record import Asked, Outcome, RowContext, Unprepared, is_re
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
-from pipeline.items import Answer, Record, Reply, Request, SourceImage
+from pipeline.items import Answer, Record, Request, SourceImage
 from pipeline.store import RowsToRetry, Store
 
 PAGE_IMAGES = 256
@@ -199,13 +199,17 @@ async def _ask(line: Line, asking: Asking, request: Request) -> Asked | None:
     answer = await _answer(line, asking, request)
     if answer is None:
         return None
-    if request.by_url and answer.remade is None and isinstance(answer.outcome, Reply):
-        asking.by_url.worked()
-    again = asking.reask.again(request, answer)
-    if again and (second := await _answer(line, asking, again)):
-        return asking.reask.both(request, answer, second)
     # Without its body: a row needs none, and rows wait for each other longer than requests do.
-    return Asked(answer.remade or replace(request, body=b""), answer)
+    asked = Asked(answer.remade or replace(request, body=b""), answer)
+    again = asking.reask.again(request, answer)
+    if again is None:
+        return asked
+    try:
+        second = await _answer(line, asking, again)
+    except asyncio.CancelledError:
+        line.done.put_back([asked])  # it is paid for, and recorded when the run ends
+        raise
+    return asking.reask.both(request, answer, second) if second else asked
 
 
 async def _answer(line: Line, asking: Asking, request: Request) -> Answer | None:

@@ -1,5 +1,6 @@
 """`nightcap retry`: the rows of some reasons again, and nothing else."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.store import SCHEMA, iter_batches
 from tests.helpers.called import called
-from tests.helpers.command import nightcap
 from tests.helpers.folders import write_jpegs
 from tests.helpers.servers import emulate
 
@@ -47,7 +47,7 @@ async def test_asks_again_for_what_ended_so_and_for_nothing_else(out: Path) -> N
     before = rows(out)
     async with emulate() as server:
         point_to(out, server.base_url)
-        ended = await nightcap("retry", out, "--reason", "filtered,refused", "--json")
+        ended = await asyncio.to_thread(called, "retry", out, "--reason", "filtered,refused", "--json")
         assert ended.code == 0, ended.err
         assert server.stats.requests == 3
     assert json.loads(ended.out)["statuses"] == {"captioned": 3}
@@ -86,7 +86,7 @@ async def test_still_failing_rows_exit_1_and_images_that_are_gone_are_told(out: 
     (out.parent / "photos" / gone).unlink()
     async with emulate(EmulatorOptions(rates={"content_filter": 1.0})) as server:
         point_to(out, server.base_url)
-        ended = await nightcap("retry", out, "--reason", "filtered,refused")
+        ended = await asyncio.to_thread(called, "retry", out, "--reason", "filtered,refused")
     assert ended.code == 1, ended.err
     assert "1 of the rows' images are not in the source any more" in ended.err
     assert rows(out)[gone]["status"] == "refused", "what was paid for stays"
@@ -96,7 +96,7 @@ async def test_an_exhausted_quota_changes_no_row(out: Path) -> None:
     before = rows(out)
     async with emulate(EmulatorOptions(rates={"insufficient_quota": 1.0})) as server:
         point_to(out, server.base_url)
-        ended = await nightcap("retry", out, "--reason", "filtered,refused")
+        ended = await asyncio.to_thread(called, "retry", out, "--reason", "filtered,refused")
     assert ended.code == 3, ended.err
     assert "quota" in ended.err
     assert rows(out) == before
@@ -111,11 +111,11 @@ async def test_a_cut_off_caption_gets_room_and_is_never_lost(tmp_path: Path) -> 
     assert {row["status"] for row in before.values()} == {"truncated"}
     async with emulate(EmulatorOptions(rates={"content_filter": 1.0})) as server:
         point_to(out, server.base_url)
-        assert (await nightcap("retry", out, "--reason", "truncated")).code == 1
+        assert (await asyncio.to_thread(called, "retry", out, "--reason", "truncated")).code == 1
     assert rows(out) == before, "no failure takes the place of a caption that was paid for"
     async with emulate() as server:
         point_to(out, server.base_url)
-        ended = await nightcap("retry", out, "--reason", "truncated", "--max-tokens", "500")
+        ended = await asyncio.to_thread(called, "retry", out, "--reason", "truncated", "--max-tokens", "500")
         assert ended.code == 0, ended.err
     after = rows(out)
     assert {(row["status"], row["mode"]) for row in after.values()} == {("captioned", "live")}

@@ -6,6 +6,7 @@ ones (the least likely had 0.05, full of foreign names) and caught all of 14 oth
 Swedish and Norwegian, are not told apart.
 """
 
+from functools import cache
 from typing import Any
 
 from pipeline.engine.asking.lint import LanguageCheck
@@ -17,13 +18,18 @@ LEAST_LETTERS = 15
 _AFTER_LATIN = "\u0250"
 
 
-def load_language_check(language: str) -> LanguageCheck:
-    """The check for an ISO 639-1 code such as `de`. Raises MissingExtra, and UserError for a code that is not known."""
+@cache
+def _identifier() -> Any:
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError:
         raise MissingExtra("Checking the language of captions", "language") from None
-    identifier: Any = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def load_language_check(language: str) -> LanguageCheck:
+    """The check for an ISO 639-1 code such as `de`. Raises MissingExtra, and UserError for a code that is not known."""
+    identifier = _identifier()
     known = sorted(identifier.nb_classes)
     if language not in known:
         raise UserError(f"The language {language!r} is not known; give one of {', '.join(known)}.")

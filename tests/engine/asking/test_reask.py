@@ -1,5 +1,7 @@
 """A flawed answer is asked for once more where the job wants it, and both are on the bill."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -10,12 +12,25 @@ import pytest
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.engine.asking.reask import Reask
+from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.record import to_record
-from pipeline.errors import UserError
-from pipeline.items import Answer, Failure, Reply, Usage
+from pipeline.engine.stages import Asking, ask_images, take_records
+from pipeline.errors import RunError, UserError
+from pipeline.items import Answer, Failure, Reply, Request, Usage
 from pipeline.job import Job, run_async
 from pipeline.store import SCHEMA, iter_batches
-from tests.engine.making import Dollar, answer, context, reply, request
+from tests.engine.making import (
+    Dollar,
+    MemoryStore,
+    ScriptedProvider,
+    answer,
+    context,
+    line,
+    nothing_smaller,
+    reply,
+    request,
+)
+from tests.helpers.clock import FakeClock
 from tests.helpers.folders import write_jpegs
 from tests.helpers.servers import emulate
 
@@ -74,6 +89,40 @@ def test_counts_that_a_server_did_not_send_stay_unknown() -> None:
     first, second = (answer(reply(usage=Usage(prompt_tokens=tokens))) for tokens in (7, None))
     row = to_record(Reask((), 0).both(request(), first, second), context())
     assert (row.prompt_tokens, row.completion_tokens, row.cost_usd) == (7, None, None)
+
+
+async def test_the_first_answer_survives_a_cancel_and_trouble_of_the_second() -> None:
+    """It is paid for, whatever becomes of the second."""
+
+    async def first_only(each: Request) -> Answer:
+        if provider.asked.count(each.image.key) == 1:
+            return answer(CUT)
+        if each.image.key == "trouble":
+            raise RunError("The quota is used up.")
+        await asyncio.sleep(60)
+        raise AssertionError("it was cancelled")
+
+    provider = ScriptedProvider(first_only, 2)
+    of = line(askers=2, preparers=1)
+    with ThreadPoolExecutor(1) as disk:
+        reuse = Reuse(MemoryStore(), disk, context(), FakeClock())
+        asking = Asking(provider, nothing_smaller, reuse, Reask(("truncated",), 600))
+        for name in ("cancelled", "trouble"):
+            await of.in_flight.take(4)
+            await of.ready.put(request(name))
+        tasks = [asyncio.ensure_future(ask_images(of, asking)) for _ in range(2)]
+        async with asyncio.timeout(10):
+            while len(provider.asked) < 4 or len(of.done) < 1:
+                await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    rows = take_records(of, context(), 10)
+    assert {(row.key, row.status, row.attempts) for row in rows} == {
+        ("cancelled", "truncated", 1),
+        ("trouble", "truncated", 1),
+    }
+    assert of.stop.requested
 
 
 async def run(photos: Path, url: str, **options: Any) -> dict[str, dict[str, Any]]:
