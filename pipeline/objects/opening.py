@@ -17,7 +17,7 @@ from pipeline.objects.trouble import explained
 if TYPE_CHECKING:
     from obstore.store import MemoryStore, ObjectStore
 
-HASTY = timedelta(seconds=10)
+HASTY = timedelta(seconds=5)
 """How long requests are tried again, where somebody waits for the first answer, or tries again himself."""
 PATIENT = timedelta(minutes=4)
 """Where the store is known to exist: a store that throttles, or restarts, is waited for."""
