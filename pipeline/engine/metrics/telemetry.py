@@ -1,7 +1,8 @@
 """Requests as OpenTelemetry's semantic conventions for generative AI have them, by the extra `otel`.
 
 Source: open-telemetry/semantic-conventions-genai, docs/gen-ai/gen-ai-metrics.md and gen-ai-spans.md (2026). No text of
-a prompt, a caption or an error ever leaves through here, and no key of an image: counts, durations and names only. A request costs 60 us, nearly all of it in the SDK: bench_metrics.
+a prompt, a caption or an error ever leaves through here, and no key of an image: counts, durations and names only.
+A request costs 60 us, nearly all of it in the SDK (bench_metrics).
 """
 
 from collections.abc import Iterable
