@@ -87,6 +87,7 @@ class Job:
 
         document = {**read_job(str(out)), "out": str(out)}
         document["run"] = {**document.get("run", {}), "limit": None}
+        document.pop("notify", None)  # that one's end was somebody's business, not that of what is done by hand
         return cls._validated(document, f"the job of {out}")
 
     def overlay(self, **options: Any) -> Self:

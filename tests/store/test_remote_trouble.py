@@ -12,7 +12,7 @@ from pipeline.store.folders.bucket import Unconditional, Version
 from pipeline.store.folders.remote_lock import BEAT_SECONDS, STALE_SECONDS
 from pipeline.store.patience import PATIENCE_SECONDS
 from tests.store.faulty import FaultyBucket, abandon, remote_store, rows_of
-from tests.store.rows import SetClock, image, row
+from tests.store.rows import Killed, SetClock, image, row
 
 RUNS = [f"20261121T00000{number}Z-x" for number in range(6)]
 
@@ -114,6 +114,62 @@ def test_a_put_that_arrives_late_does_not_undo_a_later_one(tmp_path: Path, name:
     bucket.put(*late[0])
     assert ("a", "v1") in rows_of(name)
     remote_store(FaultyBucket(name, clock), tmp_path, clock, RUNS[1]).close()
+    assert rows_of(name) == [("a", "v2"), ("b", "v1")]
+
+
+def test_a_put_whose_answer_was_lost_is_not_done_again(tmp_path: Path, name: str) -> None:
+    clock = SetClock()
+
+    class Unheard(FaultyBucket):
+        unheard = True
+
+        def put(self, key: str, content: bytes | Path) -> None:
+            super().put(key, content)
+            if self.unheard:
+                self.unheard = False
+                raise Unavailable("timed out")
+
+    bucket = Unheard(name, clock)
+    with remote_store(bucket, tmp_path, clock, RUNS[0], rows_per_part=1) as running:
+        running.append([row("a")])
+        clock.now += 60
+        running.append([row("b")])
+    puts = [key for verb, key in bucket.requests if verb == "put"]
+    assert len(puts) == len(set(puts)) == 2
+    assert rows_of(name) == [("a", "v1"), ("b", "v1")]
+
+
+def test_a_beat_whose_answer_was_lost_is_not_somebody_else(tmp_path: Path, name: str) -> None:
+    """Tried again inside, it meets its own success."""
+    clock = SetClock()
+    bucket = FaultyBucket(name, clock)
+    with remote_store(bucket, tmp_path, clock, RUNS[0]) as running:
+        clock.now += BEAT_SECONDS
+        bucket.faults[len(bucket.requests) + 1] = "conflict after"
+        running.append([row("a")])
+        assert bucket.requests[-3:] == [(verb, "out/_nightcap/lock") for verb in ("put_if", "get", "put_if")]
+        clock.now += BEAT_SECONDS
+        running.append([row("b")])
+        assert bucket.requests[-1] == ("put_if", "out/_nightcap/lock")
+
+
+def test_rows_that_another_machine_merged_are_not_put_again(tmp_path: Path, name: str) -> None:
+    """The first machine died between putting a part and noting it; the second put its rows into another part."""
+    clock = SetClock()
+    bucket = FaultyBucket(name, clock)
+    first = remote_store(bucket, tmp_path / "1", clock, RUNS[0], rows_per_part=2)
+    bucket.faults[len(bucket.requests) + 2] = "killed after"  # a listing, then the part
+    with pytest.raises(Killed):
+        first.append([row("a", run_id=RUNS[0]), row("b", run_id=RUNS[0])])
+    abandon(first)
+    assert rows_of(name) == [("a", "v1"), ("b", "v1")]
+    clock.now += STALE_SECONDS
+    with remote_store(FaultyBucket(name, clock), tmp_path / "2", clock, RUNS[1]) as second:
+        second.append([row("a", "v2", run_id=RUNS[1])])
+    again = FaultyBucket(name, clock)
+    with remote_store(again, tmp_path / "1", clock, RUNS[2]) as third:
+        assert third.is_finished(image("a", "v2"))
+        assert not [key for verb, key in again.requests if verb == "put"]
     assert rows_of(name) == [("a", "v2"), ("b", "v1")]
 
 
