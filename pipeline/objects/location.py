@@ -81,7 +81,7 @@ def _web_container(url: SplitResult) -> Location | None:
     if azure is not None:
         if not signed_for_container and len(parts) > 1 and _FILE.search(parts[-1][-9:]):
             return None  # one file, public or with a signature of its own
-        account, endpoint = azure["account"], host
+        account, endpoint = azure["account"], host.replace(".dfs.", ".blob.", 1)  # one account, two interfaces
     else:
         account = parts.pop(0) if parts else ""
         endpoint = f"{host}/{account}"

@@ -43,7 +43,7 @@ from tests.helpers.servers import emulate_process, launch
 from tests.helpers.store_proxy import proxied
 
 READERS = 32
-ROUNDS = 5
+ROUNDS = 9
 IMAGE_BYTES = 300_000
 SMALL = encoded(photo(64, 48))
 REPOSITORY = Path(__file__).parents[2]

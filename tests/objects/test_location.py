@@ -38,6 +38,10 @@ def test_a_bucket_by_name(url: str, kind: str, bucket: str, path: str, base: str
             "devstoreaccount1", "photos", "", "http://127.0.0.1:10000/devstoreaccount1/photos/",
         ),
         (
+            f"https://acme.dfs.core.windows.net/photos/a?{SAS}",
+            "acme", "photos", "a", "https://acme.blob.core.windows.net/photos/",
+        ),
+        (
             "https://acme.blob.core.chinacloudapi.cn/photos/?sv=1&ss=b&srt=co&sig=x",
             "acme", "photos", "", "https://acme.blob.core.chinacloudapi.cn/photos/",
         ),
