@@ -63,7 +63,8 @@ class AdmissionCost:
 
     def of(self, request: Request) -> int:
         """Never below what the provider may take it for: its own estimate of the text, or our exact count."""
-        estimate = math.ceil(self.prompt_characters / CHARACTERS_PER_TOKEN) + (request.predicted_image_tokens or 0)
+        characters = self.prompt_characters + len(request.image.prompt or "")
+        estimate = math.ceil(characters / CHARACTERS_PER_TOKEN) + (request.predicted_image_tokens or 0)
         prompt = max(estimate, request.predicted_prompt_tokens or 0)
         answer = request.max_tokens or self.max_tokens
         return max(prompt, answer) if self.counting == "larger" else prompt + answer

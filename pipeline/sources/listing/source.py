@@ -4,7 +4,6 @@ import gzip
 import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
 from itertools import chain
 
 from pipeline.errors import UserError
@@ -98,17 +97,22 @@ class ListingFile(Anywhere):
         key = values.get(columns.key) if columns.key else place.key
         if not key:
             return self._failed(row, f"has no {columns.key!r}, which is to be the key")
-        version = values.get(columns.version, "") if columns.version else None
-        image = self._at(place, clean(key), row, version)
+        version, size = values.get(columns.version, "") if columns.version else "", None
+        if not columns.version and row.cell:
+            version = self._file.version
+        elif not columns.version and place.is_local:
+            found = listed(path_of(place.uri), place.key, place.uri)
+            version, size = found.version, found.bytes
         prompt = values.get(columns.prompt) if columns.prompt else None
-        return replace(image, metadata=metadata or None, prompt=clean(prompt) if prompt else None)
-
-    def _at(self, place: Place, key: str, row: Row, version: str | None) -> SourceImage:
-        if row.cell:
-            return SourceImage(key, place.uri, self._file.version if version is None else version)
-        if version is None and place.is_local:
-            return listed(path_of(place.uri), key, place.uri)
-        return SourceImage(key, place.uri, version or "", address=place.address)
+        return SourceImage(
+            clean(key),
+            place.uri,
+            clean(version),
+            size,
+            metadata or None,
+            clean(prompt) if prompt else None,
+            place.address,
+        )
 
     def _key_of_cell(self, path: str, row: Row) -> str:
         return clean(path) or f"{key_of(self._file.name)}::{row.number}"

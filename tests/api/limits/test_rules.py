@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pipeline.api.limits.rules import AdmissionCost, Counting, limit_rules
@@ -50,3 +52,10 @@ def test_a_request_costs_what_the_provider_takes_it_for(
     counting: Counting, max_tokens: int, characters: int, tokens: int
 ) -> None:
     assert AdmissionCost(counting, max_tokens, characters).of(request()) == tokens
+
+
+def test_an_images_own_prompt_counts_too() -> None:
+    plain = request()
+    own = replace(plain, image=replace(plain.image, prompt="x" * 4000))
+    cost = AdmissionCost("sum", 100, 40)
+    assert cost.of(own) == 255 + 1010 + 100
