@@ -86,7 +86,7 @@ class Job:
         from pipeline.store import read_job  # with Parquet, which a job does not need
 
         document = {**read_job(str(out)), "out": str(out)}
-        document["run"] = {**document.get("run", {}), "limit": None}
+        document["run"] = {**document.get("run", {}), "limit": None, "deadline": None}
         document.pop("notify", None)  # that one's end was somebody's business, not that of what is done by hand
         return cls._validated(document, f"the job of {out}")
 

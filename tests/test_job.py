@@ -195,3 +195,22 @@ def test_a_budget_is_exact_and_survives_being_written_down() -> None:
     for wrong in (0, -1, "much"):
         with pytest.raises(UserError, match="max_cost"):
             Job.create("photos", "out", max_cost=wrong)
+
+
+def test_the_job_of_an_output_is_found_from_anywhere_and_without_what_limited_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    job = Job.create("photos", "out", limit=3, deadline="06:00", prompt="Well?", max_cost="5")
+    state = tmp_path / "out" / "_nightcap"
+    state.mkdir(parents=True)
+    (state / "job.json").write_text(json.dumps(job.plan().document, default=str))
+    monkeypatch.chdir("/")
+    again = Job.of_output(tmp_path / "out")
+    assert again.source.paths == (str(tmp_path / "photos"),)
+    assert (again.run.limit, again.run.deadline, again.run.max_cost) == (None, None, 5)
+    assert again.request_hash == job.request_hash
+    (state / "job.json").unlink()
+    with pytest.raises(UserError, match="does not say how it was made"):
+        Job.of_output(tmp_path / "out")
