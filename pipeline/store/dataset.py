@@ -96,6 +96,8 @@ class Store:
             self._finished = self._load(request_hash)
             self._captioned = CaptionedContent(folder, self._journal, request_hash)
             self._journal.begin()
+            # Where there is pandas, pyarrow imports it for its first conversion: 0.7 s that no answer should wait.
+            records_to_batch(())
             undo.pop_all()
         folder.hurry = True  # rows can wait in the journal
 

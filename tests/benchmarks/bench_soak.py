@@ -1,11 +1,11 @@
-"""A night in short: tiny synthetic images through the whole command, with memory and file handles looked at all the while.
+"""A night in short: tiny images through the whole command, with an eye on memory and file handles all the while.
 
     python -m tests.benchmarks.bench_soak [--images 1000000] [--minutes 20]
 
-The images are different files, of one JPEG with a number in it; the endpoint answers at once. Prints a line for each tenth
-of the time: images recorded, memory of the run and of the processes that prepare, file handles. When the minutes are over
-the run is asked to stop, as by Ctrl-C. Then every image that was asked must be one row, and what grew is told as a ratio
-of the second half to the first.
+The images are files of their own, of one JPEG with a number in it; the endpoint answers at once. Prints a line for each
+tenth of the time: images recorded, memory of the run and of the processes that prepare, file handles. When the minutes
+are over the run is asked to stop, as by Ctrl-C. Then every image that was asked must be one row, and what grew is told
+as the ratio of the second half to the first.
 """
 
 import argparse

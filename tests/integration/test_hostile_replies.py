@@ -152,7 +152,7 @@ async def test_each_answer_is_a_row(tmp_path: Path) -> None:
     server.answers.append(answer)
     job = Job.create(
         tmp_path / "photos", tmp_path / "out", model="gpt-4o", base_url=server.address,
-        concurrency=1, max_attempts=1, timeout_seconds=3, patience_seconds=30,
+        concurrency=1, max_attempts=1, timeout_seconds=1.5, patience_seconds=30,
     )  # fmt: skip
     before = rss_bytes()
     peak = 0

@@ -1,8 +1,7 @@
-"""The disk fills up, is read-only or loses the output while the command runs: one sentence, exit 3 or 2, nothing lost."""
+"""The disk is full, read-only or loses the output while the command runs: one sentence, exit 3 or 2, nothing lost."""
 
 import asyncio
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from tests.helpers.servers import emulate
 
 pytestmark = pytest.mark.integration
 
-IMAGES = 400
+IMAGES = 250
 IN_FLIGHT = 8
 MOUNT = "mount -t tmpfs -o size={size} tmpfs {out}"
 CAN_MOUNT = shutil.which("unshare") is not None and not subprocess.call(
@@ -56,7 +55,7 @@ async def test_a_full_disk(tmp_path: Path, emulator: Running) -> None:
     names = [path.name for path in write_small_jpegs(tmp_path / "photos", IMAGES)]
     run = " ".join([sys.executable, "-m", "pipeline", *command(tmp_path, emulator)])
     full = await shell(
-        f"{MOUNT.format(size='500k', out=out)}; {run}; echo exit $?; {sys.executable} -m pipeline status {out} >&2;"
+        f"{MOUNT.format(size='400k', out=out)}; {run}; echo exit $?; {sys.executable} -m pipeline status {out} >&2;"
         f" mount -o remount,size=100m {out}; {run}; echo exit $?; cp -r {out} {tmp_path}/kept"
     )
     assert full.out.split() == ["exit", "3", "exit", "0"], full.err
@@ -77,24 +76,6 @@ async def test_a_read_only_output(tmp_path: Path, emulator: Running) -> None:
     assert refused.code == 2
     assert refused.err.startswith(f"nightcap: {out} cannot be used (Read-only file system); give access to it")
     assert emulator.stats.requests == 0
-
-
-async def test_a_file_size_limit(tmp_path: Path, emulator: Running) -> None:
-    names = [path.name for path in write_small_jpegs(tmp_path / "photos", IMAGES)]
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-
-    run = [sys.executable, "-m", "pipeline", *command(tmp_path, emulator)]
-    started = await asyncio.create_subprocess_exec(*run, stderr=asyncio.subprocess.PIPE, preexec_fn=limited)
-    _, err = await started.communicate()
-    assert started.returncode == 3, err
-    assert b"run again: what is recorded is kept." in err
-    assert b"Traceback" not in err
-    again = await nightcap(*command(tmp_path, emulator))
-    assert again.code == 0, again.err
-    assert sorted(keys_in(tmp_path / "out")) == names
-    assert IMAGES <= emulator.stats.answered <= IMAGES + 2 * IN_FLIGHT
 
 
 @pytest.mark.parametrize("away", ["deleted", "moved"])
@@ -122,9 +103,9 @@ async def test_files_that_are_not_what_they_were(tmp_path: Path) -> None:
     """Emptied, replaced, deleted or made a pipe after they were listed: a row each, and the next run puts it right."""
     photos = tmp_path / "photos"
     paths = write_small_jpegs(photos, IMAGES)
-    async with emulate(EmulatorOptions(latency=0.1)) as emulator:
-        running = await start_nightcap(*command(tmp_path, emulator), "--concurrency", "1")
-        while emulator.stats.answered < 1:
+    async with emulate(EmulatorOptions(latency=0.03)) as emulator:
+        running = await start_nightcap(*command(tmp_path, emulator), "--concurrency", "2")
+        while emulator.stats.requests < 1:
             await asyncio.sleep(0.01)
         emptied, replaced, deleted, piped = paths[-4:]
         emptied.write_bytes(b"")
