@@ -60,8 +60,9 @@ def run(
 ) -> None:
     """Caption every image not yet captioned in OUT. Run it again to continue.
 
-    SOURCE is a folder, a file or a glob; JOB.toml a job file, which the options overlay. Without --model the images
-    are described offline and free.
+    SOURCE is a folder, a file, a glob, s3://, gs:// or az://, a URL, a list (.csv .tsv .jsonl .txt .parquet), an
+    inventory's manifest.json, or an archive (.zip .tar .tar.gz, shard-{000..099}.tar); NAME=SOURCE begins its keys with
+    NAME. JOB.toml is a job file, which the options overlay. Without --model the images are described offline and free.
 
     Exit codes: 0 every image captioned; 1 some were not (they are rows with a reason); 2 wrong command, job file or
     credentials; 3 stopped by trouble; 4 stopped at a limit you set; 130/143 interrupted.

@@ -31,7 +31,7 @@ _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 def open_source(options: SourceOptions) -> Source:
     """The images that `options` names. Raises UserError for a path that does not exist or that we cannot read."""
     if not options.paths:
-        raise UserError("No source was given: name a folder, a file or a glob.")
+        raise UserError("No source was given: name a folder, a bucket, a list or an archive.")
     parts = [_part(given, options) for given in options.paths]
     if len(parts) == 1 and split_source(options.paths[0])[0] is None:
         return parts[0].source
@@ -50,9 +50,6 @@ def _part(given: str, options: SourceOptions) -> Part:
     name, path = split_source(given)
     path = path_of(path) if path.startswith(SCHEME) else path
     form, shown = _form(path), without_secrets(given)
-    if form not in _SOURCES:
-        known = ", ".join(_SOURCES)
-        raise UserError(f"The source {shown!r} is {form}, which is not supported yet; use {known}.")
     source = _SOURCES[form](path, options)
     own_name = _own_name(path, form)
     return Part(shown, name or own_name, source, frozenset() if name else _own_names(source, own_name))
@@ -149,7 +146,7 @@ def _form(path: str) -> str:
             return form
         if is_glob(path):
             return "a glob"
-        return "a brace pattern of files that are neither lists nor archives"
+        raise UserError(f"The source {path!r} has braces, which only lists and archives may have; write a glob.")
     raise UserError(f"The source {path!r} does not exist; it is neither a file nor a folder.")
 
 

@@ -10,7 +10,8 @@ class SourceOptions:
     """Which images there are."""
 
     paths: tuple[str, ...] = ()
-    """Folders, files, globs. Several: each key begins with its folder's name."""
+    """Folders, globs, buckets, URLs, lists, archives; see the README. Several: each key begins with its source's name,
+    or with NAME where it is written `NAME=SOURCE`."""
     include: tuple[str, ...] = ()
     """Globs that a file must match; none: the usual suffixes of images. See `globs` for what a glob may say."""
     exclude: tuple[str, ...] = ()

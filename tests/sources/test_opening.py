@@ -85,6 +85,11 @@ def test_a_name_of_ones_own(tmp_path: Path) -> None:
     assert keys(f"one={tmp_path}/x/photos/a.jpg") == ["one/a.jpg"]
 
 
+def test_braces_are_for_lists_and_archives(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="braces"):
+        source_of(f"{tmp_path}/{{0..2}}.jpg")
+
+
 def test_no_source() -> None:
     with pytest.raises(UserError, match="No source"):
         open_source(SourceOptions())
