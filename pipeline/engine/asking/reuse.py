@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 # Answers wait for the recorder in a channel of 512 and with the askers; after that the store knows them.
 RECENT = 2048
-_AND = "+"
+_AND = "\0"
 
 
 class Reuse:
@@ -55,12 +55,13 @@ class Reuse:
 
     async def find(self, request: Request) -> Reused | None:
         """The answer that was paid for before, if there is one."""
-        original = await self._original(request)
-        if original:
+        if not self._loaded:
+            await self._load()
+        if original := await self._original(_content(request)):
             return self.copy(request, original)
         like = self._like(request)
-        known = self._answered.get(like.content) if like else None
-        return self.copy(request, known, like) if known else None
+        original = await self._original(like.content) if like else None
+        return self.copy(request, original, like) if original else None
 
     def follow(self, request: Request) -> bool:
         """True: the same is being asked, and its asker will settle this one too. False: the caller is to ask it."""
@@ -92,14 +93,12 @@ class Reuse:
         _remember(self._alone, content, None)
         return None, followers
 
-    async def _original(self, request: Request) -> Record | None:
-        if not self._loaded:
-            await self._load()
-        if record := self._answered.get(_content(request)):
+    async def _original(self, content: str) -> Record | None:
+        if record := self._answered.get(content):
             return record
-        if request.content_hash and self._store.may_have_caption(request.content_hash):
-            own_prompt = own_prompt_of(request.image.version)
-            found = await on(self._disk, self._store.find_caption, request.content_hash, own_prompt)
+        content_hash, _, own_prompt = content.partition(_AND)
+        if content_hash and self._store.may_have_caption(content_hash):
+            found = await on(self._disk, self._store.find_caption, content_hash, own_prompt)
             return found if found and found.status in self._reusable else None
         return None
 
@@ -111,13 +110,9 @@ class Reuse:
 
     def copy(self, request: Request, original: Record, like: Likeness | None = None) -> Reused:
         """The outcome of an image whose answer is that of `original`."""
-        bits = like.bits if like else None
-        if (
-            self._near and bits is None and original.content_hash != request.content_hash
-        ):  # it followed one that is alike
-            like = self._like(request)
-            bits = like.bits if like else self._near.most_bits
-        return Reused(replace(request, body=b""), original, utc(self._clock.time()), bits)
+        if self._near and like is None and original.content_hash != request.content_hash:  # it followed one
+            like = self._like(request) or Likeness("", self._near.most_bits)
+        return Reused(replace(request, body=b""), original, utc(self._clock.time()), like.bits if like else None)
 
     def _like(self, request: Request) -> Likeness | None:
         """A picture of this run that looks alike and was asked about with the same prompt."""
@@ -132,7 +127,7 @@ class Reuse:
 def _content(request: Request) -> str:
     """What two images must have in common: their bytes, and their own prompts if they have such."""
     if request.content_hash is None:
-        return request.image.key  # nobody has seen its bytes: it is like no other
+        return _AND + request.image.key  # nobody has seen its bytes: it is like no other
     return request.content_hash + _AND + own_prompt_of(request.image.version)
 
 

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,13 @@ from PIL import Image
 
 from pipeline.engine.asking import near
 from pipeline.engine.asking.near import Likeness, NearDuplicates
+from pipeline.engine.asking.reuse import Reuse
+from pipeline.engine.record import Asked, to_record
 from pipeline.errors import UserError
 from pipeline.job import Job, run_async
 from pipeline.store import SCHEMA, iter_batches
+from tests.engine.making import MemoryStore, answer, context, reply, request
+from tests.helpers.clock import FakeClock
 from tests.helpers.servers import emulate
 
 SAMPLE_DATA = Path(__file__).parents[3] / "sample_data"
@@ -46,6 +52,19 @@ def test_the_nearest_counts_and_the_oldest_are_forgotten(monkeypatch: pytest.Mon
     assert known.find(first) == Likeness("two", 2)
     known.add(os.urandom(8) + bytes([200 if first[8] < 100 else 0] * 48), "z")
     assert known.find(first) is None
+
+
+async def test_a_likeness_of_long_ago_is_found_in_the_output() -> None:
+    """The last answers alone are in memory; what a picture looked like is remembered longer."""
+    look = bytes(range(56))
+    before = to_record(Asked(request("old.jpg"), answer(reply("Paid for."))), context())
+    with ThreadPoolExecutor(1) as disk:
+        reuse = Reuse(MemoryStore(rows=[before]), disk, context(), FakeClock(), near=NearDuplicates(4))
+        assert not reuse.follow(replace(request("old.jpg"), fingerprint=look))
+        found = await reuse.find(replace(request("new.jpg"), fingerprint=flipped(look, 3)))
+        assert found is not None
+        assert (found.original.caption, found.bits) == ("Paid for.", 3)
+        assert await reuse.find(replace(request("other.jpg"), fingerprint=flipped(look, 5))) is None
 
 
 async def run(photos: Path, url: str, **options: Any) -> dict[str, dict[str, Any]]:
