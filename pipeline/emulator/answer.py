@@ -16,7 +16,8 @@ from pipeline.emulator.limits import CHARACTERS_PER_TOKEN
 from pipeline.emulator.wire.question import Picture, Question
 from pipeline.models import Model
 
-FILLER = " No model has looked at it; this sentence stands where a description would be."
+FILLER = " No model has looked at it; sentence {} stands where a description would be."
+"""Numbered: an answer that repeats itself is what a client throws away."""
 APOLOGY = "I'm sorry, but I can't assist with that request."
 FRAME_TOKENS = 4
 """Of each further message: three for its frame and one for its role (openai-cookbook, counting tokens)."""
@@ -53,7 +54,8 @@ def caption(model: Model, question: Question, wanted_tokens: int) -> str:
     """A sentence for each image, then filler; the wanted JSON where the question has a schema."""
     text = " ".join(map(_sentence, question.pictures)) or "There is no picture in this question."
     missing = wanted_tokens - text_tokens(model, text)
-    text += FILLER * max(1, math.ceil(missing / text_tokens(model, FILLER)))
+    sentences = max(1, math.ceil(missing / text_tokens(model, FILLER)))
+    text += "".join(map(FILLER.format, range(1, sentences + 1)))
     if question.schema is None:
         return text
     return json.dumps(_instance(question.schema, question.schema, text), separators=(",", ":"))

@@ -19,6 +19,9 @@ ENDINGS: dict[Ending, str] = {
     "terminated": "the rehearsal was terminated.",
 }
 
+LEAST_SECONDS = 5.0
+"""Over less, a share of a quota says nothing: the throttle may catch up with a quarter of a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -177,7 +180,7 @@ def _cost(row: ModelEstimate, rehearsed: Decimal | None, share: float) -> Decima
 
 def _use(scene: Scene, name: str, counters: EndpointStats) -> Use | None:
     options, steady = scene.endpoint(name), _steady(counters)
-    if steady is None:
+    if steady is None or steady[1].at - steady[0].at < LEAST_SECONDS:
         return None
     begin, end = steady
     minutes = (end.at - begin.at) / 60

@@ -107,7 +107,8 @@ def pointed_at(plan: Plan, address: str, out: str, speed: float) -> Plan:
         )
         for member in plan.members
     )
-    return replace(plan, members=members, out=out, run=replace(plan.run, limit=None))
+    # What the emulator says is English, whatever the prompt asks for.
+    return replace(plan, members=members, out=out, run=replace(plan.run, limit=None, language=None))
 
 
 def environment(environ: Mapping[str, str], members: Sequence[MemberOptions]) -> dict[str, str]:

@@ -13,7 +13,7 @@ def render_rehearsal(found: Rehearsal) -> str:
         where = f" of {use.endpoint}" if use.endpoint else ""
         lines.append(_line("quota used", f"{use.share:.1%}", f"of {use.limit}{where}"))
     if not found.uses:
-        lines.append(_line("quota", "none", "no rpm or tpm was given, so the emulator enforced none"))
+        lines.append(_line("quota used", "unknown", "no rpm or tpm was given, or it was too short to tell"))
     share = found.rate_limited / found.requests if found.requests else 0.0
     lines.append(_line("rate limited", f"{found.rate_limited:,}", f"of {found.requests:,} requests ({share:.2%})"))
     if found.retries:

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.emulator.answer import caption, give_answer, prompt_tokens, text_tokens
 from pipeline.emulator.wire.question import Message, Picture, Question
+from pipeline.engine.asking.lint import find_flaw
 from pipeline.models import find_model
 
 GPT_4O = find_model("gpt-4o")
@@ -139,3 +140,9 @@ def test_a_schema_that_holds_itself_ends():
     schema = {"type": "object", "properties": dict.fromkeys("abcdefghij", child)}
     inner = dict.fromkeys("abcdefghij")
     assert json.loads(caption(GPT_4O, ask(user("?"), schema=schema), 0)) == dict.fromkeys("abcdefghij", inner)
+
+
+def test_long_captions_do_not_repeat_themselves():
+    text = caption(GPT_4O, ask(user("Describe.", picture())), 600)
+    assert text_tokens(GPT_4O, text) >= 600
+    assert find_flaw(text) is None

@@ -82,6 +82,7 @@ def test_the_quota_that_was_nearest_is_told(photos: Path) -> None:
     [use] = found.uses
     assert (use.limit, use.share) == ("20,000 tokens per minute", pytest.approx(0.9))
     assert foreseen(make_job(photos), seen(10, every=1.0), summed_up(10)).uses == ()
+    assert foreseen(make_job(photos, rpm=60), seen(5, every=1.0), summed_up(5)).uses == (), "too short to tell"
 
 
 def test_the_start_does_not_weigh_more_than_it_does_in_a_night(photos: Path) -> None:
@@ -144,10 +145,10 @@ def test_it_is_plain_json(photos: Path) -> None:
 
 
 def test_the_text_names_what_matters(photos: Path) -> None:
-    found = foreseen(make_job(photos, rpm=60), seen(5, every=1.0), summed_up(5))
+    found = foreseen(make_job(photos, rpm=60), seen(8, every=1.0), summed_up(8))
     text = render_rehearsal(replace(found, rate_limited=2, requests=7, retries={"rate_limited": 2}))
     for words in (
-        "5 of 10 images at 20 times real speed", "nothing was spent", "the night                 11 s",
+        "8 of 10 images at 20 times real speed", "nothing was spent", "the night                 11 s",
         "100.0%   of 60 requests per minute", "2   of 7 requests (28.57%)", "by an estimate", "exit code 0",
     ):  # fmt: skip
         assert words in text
