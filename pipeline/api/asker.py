@@ -35,8 +35,8 @@ from pipeline.clock import Clock, utc
 from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Reply, Request, Usage
 
-Remake = Callable[[Request], Awaitable[Request | None]]
-"""The same question with a smaller image, or with the image where its address was; None: there is none."""
+Remake = Callable[[Request], Awaitable[Request | Failure | None]]
+"""The same question with a smaller image, or with the image where its address was; None: there is none, or why not."""
 
 
 class Asker:
@@ -91,7 +91,7 @@ class Asker:
             if trouble:
                 raise RunError(trouble)
             if ends:
-                return course.answer(outcome, clock)
+                return course.answer(course.verdict or outcome, clock)
             if isinstance(decision, Wait | Rest) and (seconds := _image_seconds(decision)):
                 await self._throttle.sleep(seconds)
 
@@ -143,12 +143,13 @@ class Asker:
                 return not member.correct(parameter, form)
             case Shrink():
                 smaller = None if course.remade else await remake(course.request)
-                if smaller is None:
+                if not isinstance(smaller, Request):
                     return True
                 course.request, course.remade = smaller, True
             case SendBytes():
                 whole = await remake(course.request)
-                if whole is None:
+                if not isinstance(whole, Request):
+                    course.verdict = whole
                     return True
                 course.request = whole
         return False
@@ -159,6 +160,8 @@ class _Course:
 
     def __init__(self, request: Request) -> None:
         self.request = self._first = request
+        self.verdict: Failure | None = None
+        """What turned out to be wrong with the image itself, which the endpoint could not know."""
         self.remade = False
         self.member: Member | None = None
         self.tries = 0

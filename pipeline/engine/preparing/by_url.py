@@ -7,7 +7,7 @@ from pipeline.engine.preparing.preparer import Fetched
 from pipeline.engine.preparing.remaking import Prepare, make_smaller
 from pipeline.engine.record import Unprepared
 from pipeline.images import NeedMoreBytes, probe
-from pipeline.items import Request, SourceImage
+from pipeline.items import Failure, Request, SourceImage
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +50,14 @@ async def remake(
     fetch: Callable[[SourceImage], Awaitable[Fetched | Unprepared | None]],
     by_url: ByUrl,
     request: Request,
-) -> Request | None:
-    """The same question asked otherwise: with the image in place of its address, or with a smaller one."""
+) -> Request | Failure | None:
+    """The same question asked otherwise: with the image in place of its address, or with a smaller one.
+
+    A Failure says what is wrong with the image, which nobody had seen before.
+    """
     if not request.by_url:
         return await make_smaller(prepare, request)
     by_url.refused()
     found = await fetch(request.image)
-    if not isinstance(found, Fetched):
-        return None
-    [made] = await prepare([found])
-    return made if isinstance(made, Request) else None
+    [made] = await prepare([found]) if isinstance(found, Fetched) else [found]
+    return made.failure if isinstance(made, Unprepared) else made

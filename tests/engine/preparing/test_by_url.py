@@ -90,6 +90,14 @@ async def test_a_server_that_cannot_fetch_is_sent_the_bytes(tmp_path: Path, emul
     assert emulator.stats.requests >= count + MOST_REFUSED
 
 
+async def test_an_image_that_turns_out_broken_says_so(tmp_path: Path, emulator: Running) -> None:
+    async with serve({"cut.jpg": encoded(photo(640, 480, grain=40))[:-9000]}) as server:
+        await run_async(job(server, emulator.base_url, tmp_path).overlay(model="gpt-4o"))
+    [row] = rows(tmp_path / "out")
+    assert (row["status"], row["reason"]) == ("failed", "truncated_file"), "not the endpoint's trouble"
+    assert emulator.stats.requests == 1
+
+
 async def test_an_image_that_nobody_can_fetch_is_a_row(tmp_path: Path, emulator: Running) -> None:
     async with serve({}) as server:
         server.files = {"gone.jpg": b""}
