@@ -48,7 +48,7 @@ class Job:
     """Everything that describes a run. Build one with `Job.create` or `Job.load`."""
 
     out: str = ""
-    """Folder of the result."""
+    """Folder of the result, or URL of a prefix in an object store."""
     source: SourceOptions = field(default_factory=SourceOptions)
     image: ImageOptions = field(default_factory=ImageOptions)
     model: ModelOptions = field(default_factory=ModelOptions)

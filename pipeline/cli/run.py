@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...|JOB.toml")
-@click.option("-o", "--out", help="Folder of the result; ending in .parquet: also merged into that one file.")
+@click.option(
+    "-o",
+    "--out",
+    help="Folder, or s3://, gs://, az:// prefix, of the result; x.parquet: also one file.",
+)
 @model_options
 @limit_options
 @max_cost_option

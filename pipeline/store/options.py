@@ -12,7 +12,8 @@ class StoreOptions:
     rows_per_part: int = 20_000
     """A part is cut when so many rows wait, and small parts are merged up to it. Cutting takes about 5 KB a row."""
     flush_seconds: float = 300.0
-    """A part is cut at the latest this long after its first row, so that other readers see a run grow."""
+    """A part is cut at the latest this long after its first row, so that other readers see a run grow. Where OUT is
+    in an object store, a machine that is lost costs the answers of so long at most."""
     small_parts: int = 8
     """So many parts of less than half that size are merged when a run ends; `nightcap compact` merges two."""
     replace: bool = False

@@ -129,7 +129,7 @@ def _open(
 
 
 def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str] | None) -> Iterator[tuple[int, int]]:
-    """Where in the file these columns lie: a fifth of it for those of a resume."""
+    """Where in the file these columns lie: 4 % of it for those of a resume."""
     for number in range(group.num_columns):
         column = group.column(number)
         if columns is None or column.path_in_schema.partition(".")[0] in columns:
