@@ -96,9 +96,13 @@ class RemoteLock:
 
     def _check_conditions(self) -> None:
         """Some stores take the condition of a put and ignore it."""
-        with suppress(Conflict):
-            self._version = self._bucket.put_if(self._key, self._document(), None)
-            self._do_without()
+        try:
+            self._bucket.put_if(self._key, self._document(), None)
+        except Conflict:
+            return
+        except Unconditional:
+            pass
+        self._do_without()
 
     def _do_without(self) -> None:
         self._conditional = False
