@@ -20,8 +20,8 @@ from tests.helpers.servers import emulate
 
 pytestmark = pytest.mark.integration
 
-IMAGES = 80
-PART = 24
+IMAGES = 56
+PART = 16
 IN_FLIGHT = 8
 
 
