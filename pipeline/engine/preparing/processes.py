@@ -89,8 +89,8 @@ class Processes:
         if idlest and (not idlest.busy or len(self._workers) == self._count):
             return idlest
         worker = _Worker(self._max_seconds)
+        self._workers.append(worker)  # before it is started: a start that is cancelled is ended like all others
         await worker.start(self._preparer, self._max_bytes)
-        self._workers.append(worker)
         return worker
 
     async def close(self) -> None:
@@ -143,29 +143,33 @@ class _Worker(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._hung = False
         self._ready = False
-        self.alive = True
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._transport: asyncio.Transport | None = None
+        self.alive = False
 
     @property
     def busy(self) -> int:
         return LANES - len(self._lanes)
 
     async def start(self, preparer: Preparer, max_bytes: int) -> None:
-        ours, theirs = socket.socketpair()
+        self._socket, theirs = socket.socketpair()
         with theirs:
             try:
-                self._spawn(theirs, max_bytes)
+                self._process = self._spawn(theirs, max_bytes)
             except OSError as error:
-                ours.close()
                 raise RunError(f"No process for images could be started: {error}") from error
-        self._transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_unix_connection(lambda: self, sock=self._socket)
         self._transport.writelines(message(preparer))
+        self.alive = True
 
-    def _spawn(self, theirs: socket.socket, max_bytes: int) -> None:
+    def _spawn(self, theirs: socket.socket, max_bytes: int) -> subprocess.Popen[bytes]:
         file = _unnamed_file(LANES * LANE_BYTES)
         try:
             self._memory = mmap.mmap(file, 0)
             shared = (theirs.fileno(), file)
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-P", "-m", "pipeline.engine.preparing.worker", *map(str, shared), str(max_bytes)],
                 env=_environment(),
                 pass_fds=shared,
@@ -180,13 +184,14 @@ class _Worker(asyncio.Protocol):
         """The results; the future raises _Died, or RunError when the trouble is not the images'."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[list[Result]] = loop.create_future()
-        if not self.alive:
+        transport = self._transport
+        if not self.alive or transport is None:
             answer.set_exception(_Died("The process is gone.", blamed=False, hung=False))
             return answer
         hop = _Hop(images, self._lanes.pop(), answer)
         packed, blobs = pack_images(images)
         with self._room(hop) as room:
-            self._transport.writelines(message((hop.lane, packed), blobs, room))
+            transport.writelines(message((hop.lane, packed), blobs, room))
         self._hops.append(hop)
         if len(self._hops) == 1:
             self._watch()
@@ -225,14 +230,18 @@ class _Worker(asyncio.Protocol):
         self._hops.clear()
 
     def kill(self) -> None:
-        self._process.kill()
+        if self._process:
+            self._process.kill()
 
     async def ended(self) -> None:
         """Until it is no more; one that hangs in a system call is left to the operating system."""
-        self._transport.close()
+        if self._transport:
+            self._transport.close()
+        elif self._socket:
+            self._socket.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(END_SECONDS):
-                while self._process.poll() is None:  # noqa: ASYNC110
+                while self._process and self._process.poll() is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.002)
 
     def _answered(self, outcome: Outcome, blobs: bytes) -> None:
@@ -270,6 +279,7 @@ class _Worker(asyncio.Protocol):
     def _how_it_ended(self) -> str:
         if self._hung:
             return f"it took longer than {self._max_seconds:g} s."
+        assert self._process is not None
         with suppress(subprocess.TimeoutExpired):
             code = self._process.wait(END_SECONDS)  # its socket is closed: it is all but gone
             if code == -signal.SIGKILL:

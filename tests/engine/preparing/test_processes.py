@@ -1,6 +1,7 @@
 """Real processes: what they answer, and what happens when a decoder hangs, crashes or fills the memory."""
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -185,3 +186,15 @@ async def test_nothing_stays_behind_even_of_a_process_that_hangs(tmp_path: Path)
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
     assert hanging.cancelled()
+
+
+async def test_a_start_may_be_cancelled_at_any_moment(tmp_path: Path) -> None:
+    for turns in range(8):
+        async with processes(tmp_path) as opened:
+            preparing = asyncio.create_task(opened.prepare([image("a")]))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            preparing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await preparing
+    gc.collect()  # what was left open or running would warn, and warnings are errors
