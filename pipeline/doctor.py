@@ -3,11 +3,15 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 
 from pipeline.api.client import Client
 from pipeline.api.endpoint import Endpoint, catalogue_name, key_variable, resolve_endpoint
+from pipeline.api.entra.clouds import Cloud
+from pipeline.api.entra.credential import DefaultCredential
+from pipeline.api.entra.tokens import Tokens
 from pipeline.api.options import ModelOptions
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.reading.replies import read_response
@@ -109,31 +113,48 @@ def _describer() -> str:
 
 
 def _credentials(member: MemberOptions, environ: Mapping[str, str]) -> str:
-    endpoint = resolve_endpoint(member.model, environ, member.key_env)
+    endpoint = resolve_endpoint(member.model, environ, member.key_env, member.auth)
+    if endpoint.cloud:
+        return asyncio.run(_token(endpoint.cloud))
     variable = member.key_env or key_variable(endpoint.provider)
     return (
         f"The key comes from {variable}." if endpoint.headers else "No key is set; the endpoint is asked without one."
     )
 
 
+async def _token(cloud: Cloud) -> str:
+    credential = DefaultCredential(cloud)
+    try:
+        token = await credential.get_token()
+    finally:
+        await credential.close()
+    if isinstance(token, Failure):
+        raise RunError(token.message)
+    minutes = (token.expires_on - SystemClock().time()) / 60
+    return f"A token of Entra ID comes from {credential.found}; it is good for {minutes:.0f} minutes, then renewed."
+
+
 def _ask(member: MemberOptions, environ: Mapping[str, str]) -> str:
-    return asyncio.run(_endpoint(resolve_endpoint(member.model, environ, member.key_env)))
+    return asyncio.run(_endpoint(resolve_endpoint(member.model, environ, member.key_env, member.auth)))
 
 
 async def _endpoint(endpoint: Endpoint) -> str:
     address = endpoint.url.partition("?")[0]
-    async with Client(endpoint, ENDPOINT_SECONDS) as client:
+    async with AsyncExitStack() as stack:
+        tokens = await stack.enter_async_context(Tokens(endpoint.cloud, SystemClock())) if endpoint.cloud else None
+        client = await stack.enter_async_context(Client(endpoint, ENDPOINT_SECONDS, tokens))
         answer = await client.list_models()
+    shown = "token" if endpoint.cloud else "key"
     if isinstance(answer, list):
         wanted = endpoint.body_model or endpoint.deployment
         if not answer or wanted in answer or endpoint.deployment:
-            return f"{address} answers and accepts the key."
+            return f"{address} answers and accepts the {shown}."
         return f"{address} answers, but does not list {wanted}; it has {', '.join(sorted(answer)[:8])}."
     failure = answer if isinstance(answer, Failure) else read_response(answer.status, answer.headers, answer.body)
     fatal = ("credentials_refused", "wrong_address", "unreachable", "timeout")
     if isinstance(failure, Failure) and failure.reason in fatal:
         raise RunError(f"{address}: {failure.message}")
-    return f"{address} answers; it cannot list its models, so the key was not tried."
+    return f"{address} answers; it cannot list its models, so the {shown} was not tried."
 
 
 def _output(out: str) -> str:

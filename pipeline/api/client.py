@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from pipeline.api.endpoint import Endpoint
+from pipeline.api.entra.tokens import Tokens
 from pipeline.api.reading.text import parse_json
 from pipeline.items import Failure
 from pipeline.texts import one_line
@@ -38,8 +39,10 @@ class Response:
 class Client:
     """Posts bodies to an endpoint; an async context manager."""
 
-    def __init__(self, endpoint: Endpoint, timeout_seconds: float) -> None:
+    def __init__(self, endpoint: Endpoint, timeout_seconds: float, tokens: Tokens | None = None) -> None:
+        """`tokens`: what an endpoint without a key is shown."""
         self.endpoint = endpoint
+        self._tokens = tokens
         self._keys = _keys_of(endpoint)
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=CONNECT_SECONDS)
         self._session: aiohttp.ClientSession | None = None
@@ -78,42 +81,38 @@ class Client:
         return [str(model["id"]) for model in models if isinstance(model, dict) and "id" in model]
 
     async def _request(self, method: str, url: str, body: "_Body | None") -> Response | Failure:
+        if self._tokens is None:
+            return await self._send(method, url, body)
+        token = await self._tokens.get()
+        if isinstance(token, Failure):
+            return token
+        response = await self._send(method, url, body, token)
+        if isinstance(response, Failure) or response.status != 401:
+            return response
+        # It may have expired on the way, or been revoked; only a refused fresh one says that we are not wanted.
+        fresh = await self._tokens.instead_of(token)
+        return response if fresh == token or isinstance(fresh, Failure) else await self._send(method, url, body, fresh)
+
+    async def _send(self, method: str, url: str, body: "_Body | None", token: str | None = None) -> Response | Failure:
         assert self._session is not None, "used outside its context"
+        headers, keys = ({"Authorization": f"Bearer {token}"}, (*self._keys, token)) if token else (None, self._keys)
         try:
             # A redirect would carry the key and the image to another host.
-            async with self._session.request(method, url, data=body, allow_redirects=False) as response:
+            async with self._session.request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response:
                 content = await _read_bounded(response)
         except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError) as error:
-            return Failure("wrong_address", self._text(error))
+            return Failure("wrong_address", _text(error, keys))
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
-            return Failure("unreachable", f"No connection to the endpoint: {self._text(error)}")
+            return Failure("unreachable", f"No connection to the endpoint: {_text(error, keys)}")
         except TimeoutError:
             return Failure("timeout", f"No complete answer within {self._timeout.total:g} s.")
         except (aiohttp.ClientError, OSError) as error:
-            return Failure("server_error", f"The connection broke before the answer was complete: {self._text(error)}")
+            return Failure("server_error", f"The connection broke before the answer was complete: {_text(error, keys)}")
         if content is None:
             return Failure("server_error", f"The answer is longer than {MAX_RESPONSE_BYTES} bytes.")
-        return self._without_keys(response, content)
-
-    def _without_keys(self, response: aiohttp.ClientResponse, content: bytes) -> Response:
-        """A server may quote the very headers it was sent, in an error, an answer or a header. What has no form to know
-        it by is known by its value; but a caption may well hold a word that somebody chose for a key.
-        """
-        for key in self._keys:
-            if response.status >= 300 or not key.isalpha():
-                content = content.replace(key.encode(), REDACTED.encode())
-        headers = response.headers.copy()
-        for name, value in response.headers.items():
-            headers[name] = self._hide(value)
-        return Response(response.status, headers, content)
-
-    def _hide(self, text: str) -> str:
-        for key in self._keys:
-            text = text.replace(key, REDACTED)
-        return text
-
-    def _text(self, error: BaseException) -> str:
-        return one_line(self._hide(str(error))) or type(error).__name__
+        return _without_keys(response, content, keys)
 
 
 def _keys_of(endpoint: Endpoint) -> tuple[str, ...]:
@@ -121,6 +120,29 @@ def _keys_of(endpoint: Endpoint) -> tuple[str, ...]:
     keys = [value.rpartition(" ")[2] for value in endpoint.headers.values()]
     escaped = [key.replace("/", "\\/") for key in keys if "/" in key]  # as some servers write JSON
     return tuple(key for key in (*keys, *escaped) if len(key) >= MIN_KEY_CHARACTERS)
+
+
+def _without_keys(response: aiohttp.ClientResponse, content: bytes, keys: Sequence[str]) -> Response:
+    """A server may quote the very headers it was sent, in an error, an answer or a header. What has no form to know
+    it by is known by its value; but a caption may well hold a word that somebody chose for a key.
+    """
+    for key in keys:
+        if response.status >= 300 or not key.isalpha():
+            content = content.replace(key.encode(), REDACTED.encode())
+    headers = response.headers.copy()
+    for name, value in response.headers.items():
+        headers[name] = _hide(value, keys)
+    return Response(response.status, headers, content)
+
+
+def _hide(text: str, keys: Sequence[str]) -> str:
+    for key in keys:
+        text = text.replace(key, REDACTED)
+    return text
+
+
+def _text(error: BaseException, keys: Sequence[str]) -> str:
+    return one_line(_hide(str(error), keys)) or type(error).__name__
 
 
 class _Body(aiohttp.Payload):

@@ -3,7 +3,7 @@
 Wire forms: OpenAI `POST {base}/chat/completions`; Azure, header `api-key`, either dated
 `POST {endpoint}/openai/deployments/{D}/chat/completions?api-version=V` or undated
 `POST {endpoint}/openai/v1/chat/completions` with the deployment's name as `model` (quickstart 2025-02, api-version life
-cycle 2025-08).
+cycle 2025-08). Without a key, Azure is shown a token of Entra ID.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from pipeline.api.attempt import Target
-from pipeline.api.options import ModelOptions
+from pipeline.api.entra.clouds import Cloud, cloud_of
+from pipeline.api.options import Auth, ModelOptions
 from pipeline.errors import UserError
 
 PORTS = {"http": 80, "https": 443}
@@ -30,6 +31,8 @@ class Endpoint:
     body_model: str | None
     """`model` in the body; None where the URL names the deployment."""
     deployment: str | None = None
+    cloud: Cloud | None = None
+    """Azure without a key: whose tokens it is shown; they are in no header here, as they change."""
 
     @property
     def target(self) -> Target:
@@ -60,15 +63,21 @@ def key_variable(provider: str) -> str:
     return "AZURE_OPENAI_API_KEY" if provider == "azure" else "OPENAI_API_KEY"
 
 
-def resolve_endpoint(options: ModelOptions, environ: Mapping[str, str], key_env: str | None = None) -> Endpoint:
+def resolve_endpoint(
+    options: ModelOptions, environ: Mapping[str, str], key_env: str | None = None, auth: Auth | None = None
+) -> Endpoint:
     """The endpoint for `options.name`, with its key from `environ`; UserError names what is missing or wrong.
 
     `key_env` names the variable that holds the key, if it is not the provider's usual one; then there must be one.
+    `auth`: what Azure is shown; None: the key, or where there is none, a token.
     """
     provider, model = split_name(options.name)
-    key = _key(key_env or key_variable(provider), environ)
-    if key_env and not key:
-        raise UserError(f"{key_env} is not set; export the key of {options.name} under that name.")
+    if auth == "entra" and provider != "azure":
+        raise UserError(f"auth = 'entra' is for Azure; {options.name} takes a key.")
+    key = None if auth == "entra" else _key(key_env or key_variable(provider), environ)
+    if not key and (key_env or auth == "key"):
+        variable = key_env or key_variable(provider)
+        raise UserError(f"{variable} is not set; export the key of {options.name} under that name.")
     match provider:
         case "openai":
             return _openai(model, options.base_url, environ, key)
@@ -102,18 +111,18 @@ def _azure(deployment: str, options: ModelOptions, environ: Mapping[str, str], k
     address = options.base_url or environ.get("AZURE_OPENAI_ENDPOINT")
     if not address:
         raise UserError("AZURE_OPENAI_ENDPOINT is not set; it looks like https://RESOURCE.openai.azure.com.")
-    if not key:
-        raise UserError("AZURE_OPENAI_API_KEY is not set; copy a key of your Azure OpenAI resource.")
     # The portal shows longer forms too: .../openai/v1/ and .../openai/deployments/D/chat/completions.
     parts = urlsplit(_address(address))
     base = f"{parts.scheme}://{parts.netloc}{f'{parts.path}/'.partition('/openai/')[0].rstrip('/')}/openai"
     version = options.api_version or environ.get("OPENAI_API_VERSION") or "v1"
-    headers = {"api-key": key}
+    headers = {"api-key": key} if key else {}
+    cloud = None if key else cloud_of(parts.hostname or "", environ)
     if version == "v1":
-        return Endpoint("azure", f"{base}/v1/chat/completions", f"{base}/v1/models", headers, deployment, deployment)
+        url, models_url = f"{base}/v1/chat/completions", f"{base}/v1/models"
+        return Endpoint("azure", url, models_url, headers, deployment, deployment, cloud)
     query = f"api-version={quote(version, safe='')}"
     url = f"{base}/deployments/{quote(deployment, safe='')}/chat/completions?{query}"
-    return Endpoint("azure", url, f"{base}/models?{query}", headers, None, deployment)
+    return Endpoint("azure", url, f"{base}/models?{query}", headers, None, deployment, cloud)
 
 
 def _key(variable: str, environ: Mapping[str, str]) -> str | None:

@@ -48,6 +48,9 @@ class ModelOptions:
             raise UserError(f"max_shrink is {self.max_shrink}; give a fraction between 0 and 1.")
 
 
+Auth = Literal["key", "entra"]
+"""What Azure is shown: a key, or a token of Entra ID."""
+
 Counting = Literal["provider", "sum", "larger", "usage"]
 """What a request counts for when it is admitted: `sum` of prompt and max_tokens (Azure), the `larger` of both (OpenAI),
 or the sum until the reply tells its `usage` (others)."""
@@ -112,6 +115,8 @@ class EndpointOptions:
     api_version: str | None = None
     key_env: str | None = None
     """Name of the environment variable that holds its key, never the key; None: the provider's usual one."""
+    auth: Auth | None = None
+    """Azure: `entra` for tokens in place of a key, `key` for nothing but a key; None: a token where no key is set."""
     priority: int = 1
     """Endpoints with a higher number are asked only when those with a lower one have no room."""
     rpm: float | None = None
@@ -128,4 +133,6 @@ class EndpointOptions:
                 "key_env of an endpoint is the name of an environment variable, in capitals, e.g. WEST_KEY; "
                 "the key itself belongs into that variable."
             )
+        if self.auth == "entra" and self.key_env:
+            raise UserError(f"An endpoint has both key_env = {self.key_env!r} and auth = 'entra'; leave one out.")
         LimitOptions(**{name: value for name in LIMITS_OF_AN_ENDPOINT if (value := getattr(self, name)) is not None})

@@ -4,6 +4,7 @@ import random
 import re
 from dataclasses import dataclass
 
+from pipeline.api.entra.credential import NO_TOKEN
 from pipeline.api.options import LimitOptions
 from pipeline.api.payload import Parameter
 from pipeline.api.pool.health import Outage
@@ -165,6 +166,8 @@ def _hopeless(failure: Failure, now: Situation, limits: LimitOptions) -> str | N
     match failure.reason:
         case "quota_exhausted":
             return f"The account's quota is used up; run again after topping up to continue: {failure.message}"
+        case "credentials_refused" if failure.code == NO_TOKEN:
+            return failure.message
         case "credentials_refused":
             return f"The endpoint refused the credentials; check the key: {failure.message}"
         case "not_found" if failure.code != "deploymentnotfound" or now.endpoint_seconds >= NEW_DEPLOYMENT_SECONDS:

@@ -40,6 +40,7 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.option("--caption-tokens", type=click.IntRange(min=0), default=0, help="Fill answers up to about so many.")
 @click.option("--reasoning-tokens", type=click.IntRange(min=0), default=0, help="What reasoning models spend first.")
 @click.option("--rate", multiple=True, metavar="FAULT=SHARE", help="e.g. overloaded=0.02; may be repeated.")
+@click.option("--entra-seconds", type=_POSITIVE, help="Azure takes no keys but tokens that live so long.")
 @click.option("--scenario", type=click.Path(path_type=Path), help="TOML: further endpoints, and faults at set times.")
 @click.option("--seed", default=0, help="Of latencies and faults.")
 @click.option("--time-scale", type=_POSITIVE, default=1.0, help="How much faster its clock goes.")
@@ -52,7 +53,9 @@ def emulate(rate: tuple[str, ...], deployments: tuple[str, ...], scenario: Path 
 
     It reads the images, bills the tokens that the named model would, keeps limits as the provider does and makes
     faults to order. GET /stats tells what it was asked, POST /reset forgets it. With a key in NIGHTCAP_EMULATOR_KEY it
-    refuses any other. `nightcap run --rehearse` does all of this for a job by itself.
+    refuses any other; with --entra-seconds it is a managed identity too, for a client that is given
+    IDENTITY_ENDPOINT=http://127.0.0.1:8000/identity/token and IDENTITY_HEADER=any. `nightcap run --rehearse` does all
+    but that for a job by itself.
 
     A scenario file has [[endpoint]] tables (a name, and any of the options below as keys: rpm = 300), which answer
     under /NAME/v1 and /NAME/openai, and [[step]] tables: fault, and where it strikes: endpoint, requests = [1, 20],

@@ -55,6 +55,7 @@ def create_app(options: EmulatorOptions, clock: Clock) -> web.Application:
     app = web.Application(client_max_size=options.max_body_bytes)
     app[SERVICE], app[CLOCK] = Service(options, clock), clock
     app.add_routes([web.get("/health", _health), web.get("/stats", _stats), web.post("/reset", _reset)])
+    app.add_routes([web.get("/identity/token", _token)])
     for prefix in ("", "/{endpoint}") if options.endpoints else ("",):
         if options.provider != "azure":
             app.add_routes(
@@ -135,15 +136,17 @@ async def _chat(request: web.Request, provider: Provider) -> web.StreamResponse:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return await _deliver(request, service.refuse(provider, errors.BODY_TOO_LARGE))
+        key, bearer = _key(request, provider)
         call = Call(
             provider=provider,
             body=body,
             content_type=request.content_type,
-            key=_key(request, provider),
+            key=key,
             endpoint=endpoint,
             deployment=request.match_info.get("deployment"),
             api_version=request.query.get("api-version"),
             enhanced="/extensions/" in request.path,
+            bearer=bearer,
         )
         return await _deliver(request, service.ask(call, number))
 
@@ -200,11 +203,12 @@ def _response(outcome: Outcome) -> web.Response:
     )
 
 
-def _key(request: web.Request, provider: Provider) -> str | None:
+def _key(request: web.Request, provider: Provider) -> tuple[str | None, bool]:
+    """What was shown, and whether as a bearer token."""
     if provider == "azure" and "api-key" in request.headers:
-        return request.headers["api-key"]
+        return request.headers["api-key"], False
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key or None if scheme.lower() == "bearer" else None
+    return (key or None, True) if scheme.lower() == "bearer" else (None, False)
 
 
 def _provider(request: web.Request) -> Provider:
@@ -218,11 +222,20 @@ def _endpoint(request: web.Request) -> str:
 async def _models(request: web.Request) -> web.Response:
     service, provider = request.app[SERVICE], _provider(request)
     try:
-        service.check_key(provider, _key(request, provider))
+        key, bearer = _key(request, provider)
+        service.check_key(provider, key, bearer=bearer)
         listed = service.model_list(provider, _endpoint(request))
     except Rejected as rejected:
         return _response(service.refuse(provider, rejected.error))
     return web.Response(body=listed, content_type="application/json")
+
+
+async def _token(request: web.Request) -> web.Response:
+    """What IDENTITY_ENDPOINT names on a machine with a managed identity."""
+    answer = request.app[SERVICE].token(request.query.get("resource", ""))
+    if answer is None or "X-IDENTITY-HEADER" not in request.headers:
+        return await _unknown(request)
+    return web.Response(body=answer, content_type="application/json")
 
 
 async def _unknown(request: web.Request) -> web.Response:

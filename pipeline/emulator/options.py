@@ -64,6 +64,8 @@ class EmulatorOptions(EndpointOptions):
     """Further ones, each with its own quota, under `/NAME/v1/...` and `/NAME/openai/...`."""
     api_key: str | None = field(default=None, repr=False)
     """Requests with any other key get 401; None: no key is needed."""
+    entra_seconds: float | None = None
+    """Azure takes no keys but tokens, which live so long; `GET /identity/token` gives them. None: it takes keys."""
     scenario: tuple[Step, ...] = ()
     """Faults at set times, numbers or images; goes before `rates`."""
     seed: int = 0
@@ -76,6 +78,8 @@ class EmulatorOptions(EndpointOptions):
 
     def __post_init__(self) -> None:
         EndpointOptions.__post_init__(self)  # a slotted class is another one than `super()` means
+        if self.entra_seconds is not None and self.entra_seconds <= 0:
+            raise UserError(f"entra_seconds is {self.entra_seconds:g}; give seconds above 0.")
         if self.time_scale <= 0:
             raise UserError(f"The time scale is {self.time_scale:g}; give a number above 0.")
         for number, step in enumerate(self.scenario, 1):

@@ -13,7 +13,7 @@ from pipeline.emulator.faults import SPOILING, Arrival, chance, decide
 from pipeline.emulator.limits import Limits, Provider, admission_tokens
 from pipeline.emulator.options import EmulatorOptions, EndpointOptions
 from pipeline.emulator.stats import EndpointStats, Stats
-from pipeline.emulator.wire import errors, replies
+from pipeline.emulator.wire import entra, errors, replies
 from pipeline.emulator.wire.errors import Rejected, WireError
 from pipeline.emulator.wire.question import Question, read_question
 from pipeline.errors import UnknownModel, UserError
@@ -52,6 +52,8 @@ class Call:
     """Sent to Azure's `/extensions/` path."""
     endpoint: str = ""
     """The name in its path."""
+    bearer: bool = False
+    """`key` is a bearer token; else it came in a header of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Service:
         self.stats.bytes_received += len(call.body)
         target = None
         try:
-            self.check_key(call.provider, call.key)
+            self.check_key(call.provider, call.key, bearer=call.bearer)
             body = _parse(call)
             target = self._target(call, body)
             question = self._read(call, target, body)
@@ -116,10 +118,21 @@ class Service:
             return Outcome(error.status, error.body(), {}, HTML)
         return Outcome(error.status, error.body(), _headers(provider, target, 0.0, error.retry_after))
 
-    def check_key(self, provider: Provider, key: str | None) -> None:
-        """Rejected (401) unless the key is right, or none is needed."""
-        if self.options.api_key is not None and key != self.options.api_key:
+    def check_key(self, provider: Provider, key: str | None, *, bearer: bool) -> None:
+        """Rejected (401, 403) unless the key or token is right, or none is needed."""
+        if provider == "azure" and self.options.entra_seconds is not None:
+            if key and not bearer:
+                raise Rejected(errors.KEYS_DISABLED)
+            if not entra.is_valid(key or "", self._clock.time()):
+                raise Rejected(errors.BAD_TOKEN)
+        elif self.options.api_key is not None and key != self.options.api_key:
             raise Rejected(errors.unauthorized(provider, key))
+
+    def token(self, resource: str) -> bytes | None:
+        """A token for `resource`, as a managed identity's endpoint answers; None: nobody gives any here."""
+        if self.options.entra_seconds is None:
+            return None
+        return entra.token_answer(resource, int(self._clock.time()), self.options.entra_seconds)
 
     def model_list(self, provider: Provider, endpoint: str) -> bytes:
         """The body of `GET .../models`; Rejected (404) when there is no such endpoint."""

@@ -98,6 +98,7 @@ def pointed_at(plan: Plan, address: str, out: str, speed: float) -> Plan:
     members = tuple(
         replace(
             member,
+            auth=None,  # a key of the emulator's, even for an endpoint that takes tokens
             model=replace(member.model, base_url=_base_url(member, address)),
             # The HTTP client knows no other clock than the machine's.
             limits=replace(

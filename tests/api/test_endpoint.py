@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.api.endpoint import Endpoint, resolve_endpoint, split_name
+from pipeline.api.entra.clouds import CHINA, GOVERNMENT, PUBLIC
 from pipeline.api.options import ModelOptions
 from pipeline.errors import UserError
 
@@ -122,8 +123,29 @@ def test_azure_addresses_in_the_forms_people_copy(address: str, base: str) -> No
 def test_azure_names_the_variable_that_is_missing() -> None:
     with pytest.raises(UserError, match="AZURE_OPENAI_ENDPOINT is not set"):
         resolve("azure:d", {"AZURE_OPENAI_API_KEY": KEY})
+    keyless = {"AZURE_OPENAI_ENDPOINT": "https://res.openai.azure.com"} | OPENAI
     with pytest.raises(UserError, match="AZURE_OPENAI_API_KEY is not set"):
-        resolve("azure:d", {"AZURE_OPENAI_ENDPOINT": "https://res.openai.azure.com"} | OPENAI)
+        resolve_endpoint(ModelOptions(name="azure:d"), keyless, auth="key")
+    with pytest.raises(UserError, match="EAST_KEY is not set"):
+        resolve_endpoint(ModelOptions(name="azure:d"), keyless, "EAST_KEY")
+
+
+def test_azure_without_a_key_is_shown_tokens_of_its_cloud() -> None:
+    for domain, cloud in (("com", PUBLIC), ("us", GOVERNMENT), ("cn", CHINA)):
+        keyless = {"AZURE_OPENAI_ENDPOINT": f"https://res.openai.azure.{domain}", "OPENAI_API_VERSION": "2024-10-21"}
+        endpoint = resolve("azure:d", keyless)
+        assert (endpoint.cloud, endpoint.headers) == (cloud, {})
+        keyed = resolve("azure:d", keyless | {"AZURE_OPENAI_API_KEY": KEY})
+        assert (keyed.cloud, keyed.headers, keyed.url) == (None, {"api-key": KEY}, endpoint.url)
+        with_both = resolve_endpoint(
+            ModelOptions(name="azure:d"), keyless | {"AZURE_OPENAI_API_KEY": KEY}, auth="entra"
+        )
+        assert with_both == endpoint
+
+
+def test_tokens_are_for_azure_alone() -> None:
+    with pytest.raises(UserError, match="auth = 'entra' is for Azure"):
+        resolve_endpoint(ModelOptions(name="openai:gpt-4o"), OPENAI, auth="entra")
 
 
 @pytest.mark.parametrize(

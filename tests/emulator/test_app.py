@@ -11,6 +11,7 @@ from pipeline.emulator.app import Running
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions, EndpointOptions
 from pipeline.errors import UserError
+from tests.helpers.clock import FakeClock
 from tests.helpers.pictures import encoded, photo
 from tests.helpers.servers import emulate
 
@@ -92,6 +93,26 @@ async def test_keys_of_either_kind():
         assert (await post(running, azure, **{"api-key": "wrong"}))[0] == 401
         assert (await get(running, "/v1/models"))[0] == 401
         assert (await get(running, "/v1/models", Authorization="Bearer right"))[0] == 200
+
+
+async def test_tokens_in_place_of_keys():
+    clock = FakeClock()
+    async with emulate(EmulatorOptions(entra_seconds=60), clock) as running:
+        azure, identity = "/openai/v1/chat/completions", "/identity/token?resource=https://"
+        assert (await post(running))[0] == 200, "OpenAI takes what it took"
+        for audience, status in (("cognitiveservices.azure.com", 200), ("storage.azure.com", 401)):
+            given = (await get(running, identity + audience, **{"X-IDENTITY-HEADER": "any"}))[1]["access_token"]
+            assert (await post(running, azure, Authorization=f"Bearer {given}"))[0] == status
+            assert (await get(running, "/openai/v1/models", Authorization=f"Bearer {given}"))[0] == status
+            await clock.advance(60)
+            assert (await post(running, azure, Authorization=f"Bearer {given}"))[0] == 401, "expired"
+        for wrong in ("", "a.b.c", "x", "a.bnVsbA.c"):
+            assert (await post(running, azure, Authorization=f"Bearer {wrong}"))[0] == 401
+        status, _, told = await post(running, azure, **{"api-key": "right"})
+        assert (status, json.loads(told)["error"]["code"]) == (403, "AuthenticationTypeDisabled")
+        assert (await get(running, identity + "x"))[0] == 404, "asked without the header"
+    async with emulate() as running:
+        assert (await get(running, "/identity/token", **{"X-IDENTITY-HEADER": "any"}))[0] == 404
 
 
 async def test_models_health_stats_and_reset(emulator):

@@ -47,7 +47,7 @@ def test_a_night_is_rehearsed_without_key_money_or_trace(photos: Path, tmp_path:
 def test_a_pool_of_which_one_endpoint_is_gone_for_a_while(photos: Path, tmp_path: Path) -> None:
     scenario = tmp_path / "outage.toml"
     scenario.write_text('[[step]]\nfault = "cut"\nendpoint = "east"\nseconds = [0, 1]\n')
-    east = EndpointOptions(name="east", model="azure:captions", azure_model="gpt-4o", rpm=300)
+    east = EndpointOptions(name="east", model="azure:captions", azure_model="gpt-4o", rpm=300, auth="entra")
     west = EndpointOptions(name="west", model="openai:gpt-4o", rpm=300, key_env="WEST_KEY")
     job = replace(Job.create(photos, tmp_path / "out"), endpoint=(east, west))
     found = rehearse(job, speed=3, scenario=scenario)

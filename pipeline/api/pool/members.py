@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.api.endpoint import catalogue_name, split_name
-from pipeline.api.options import LIMITS_OF_AN_ENDPOINT, EndpointOptions, LimitOptions, ModelOptions
+from pipeline.api.options import LIMITS_OF_AN_ENDPOINT, Auth, EndpointOptions, LimitOptions, ModelOptions
 from pipeline.errors import UserError
 from pipeline.models import find_model
 
@@ -19,6 +19,7 @@ class MemberOptions:
     limits: LimitOptions
     key_env: str | None = None
     priority: int = 1
+    auth: Auth | None = None
 
 
 def members_of(
@@ -33,7 +34,7 @@ def members_of(
     members = tuple(
         MemberOptions(
             entry.name or f"endpoint {number}", _model(model, entry), _limits(limits, entry), entry.key_env,
-            entry.priority,
+            entry.priority, entry.auth,
         )
         for number, entry in enumerate(endpoints, 1)
     )  # fmt: skip

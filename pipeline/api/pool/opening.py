@@ -7,6 +7,9 @@ from decimal import Decimal
 
 from pipeline.api.client import Client
 from pipeline.api.endpoint import Endpoint, catalogue_name, resolve_endpoint, split_name
+from pipeline.api.entra.clouds import Cloud
+from pipeline.api.entra.credential import DefaultCredential, OpenCredential
+from pipeline.api.entra.tokens import Tokens
 from pipeline.api.limits.budget import Budget
 from pipeline.api.limits.limiter import Limiter
 from pipeline.api.limits.rules import AdmissionCost, limit_rules
@@ -23,20 +26,30 @@ from pipeline.models import find_model, find_price, prompt_tokens
 
 @asynccontextmanager
 async def open_pool(
-    members: Sequence[MemberOptions], environ: Mapping[str, str], clock: Clock, max_cost: Decimal | None = None
+    members: Sequence[MemberOptions],
+    environ: Mapping[str, str],
+    clock: Clock,
+    max_cost: Decimal | None = None,
+    open_credential: OpenCredential = DefaultCredential,
 ) -> AsyncIterator[Pool]:
     """The pool, its sessions open; `max_cost` is what may be spent, in USD.
 
     Raises UserError before any is opened: when an address or a credential is missing, or a budget could not be kept.
     """
-    endpoints = [resolve_endpoint(member.model, environ, member.key_env) for member in members]
+    endpoints = [resolve_endpoint(member.model, environ, member.key_env, member.auth) for member in members]
     if max_cost is not None:
         for member in members:
             _check_predictable(member.model, clock)
     async with AsyncExitStack() as sessions:
+        tokens: dict[Cloud, Tokens] = {}
+        for endpoint in endpoints:
+            if endpoint.cloud and endpoint.cloud not in tokens:
+                shared = Tokens(endpoint.cloud, clock, open_credential)
+                tokens[endpoint.cloud] = await sessions.enter_async_context(shared)
         opened = []
         for options, endpoint in zip(members, endpoints, strict=True):
-            client = await sessions.enter_async_context(Client(endpoint, options.limits.timeout_seconds))
+            shown = tokens[endpoint.cloud] if endpoint.cloud else None
+            client = await sessions.enter_async_context(Client(endpoint, options.limits.timeout_seconds, shown))
             opened.append(build_member(options, endpoint, client, clock))
         yield Pool(opened, None if max_cost is None else Budget(max_cost))
 

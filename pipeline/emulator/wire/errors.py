@@ -30,12 +30,16 @@ class WireError:
     """Seconds for the Retry-After headers."""
     azure_gateway: bool = False
     """Comes from Azure's front door: code and message, nothing else."""
+    status_alone: bool = False
+    """Comes from the gateway before that one, which knows no codes: `{"statusCode": 401, "message": ...}`."""
     html: bool = False
     """Comes from a proxy in between: a page instead of JSON."""
 
     def body(self) -> bytes:
         if self.html:
             return GATEWAY_PAGE % (self.status, self.status, self.message.encode())
+        if self.status_alone:
+            return json.dumps({"statusCode": self.status, "message": self.message}).encode()
         error: dict[str, object] = {"code": self.code, "message": self.message}
         if not self.azure_gateway:
             error |= {"type": self.type, "param": self.param}
@@ -43,6 +47,20 @@ class WireError:
             inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": filter_results(blocked=True)}
             error |= {"status": self.status, "innererror": inner}
         return json.dumps({"error": error}, separators=(",", ":")).encode()
+
+
+BAD_TOKEN = WireError(
+    401,
+    "Unauthorized. Access token is missing, invalid, audience is incorrect (https://cognitiveservices.azure.com), or "
+    "have expired.",
+    status_alone=True,
+)
+KEYS_DISABLED = WireError(
+    403,
+    "Key based authentication is disabled for this resource.",
+    code="AuthenticationTypeDisabled",
+    azure_gateway=True,
+)
 
 
 class Rejected(Exception):

@@ -60,6 +60,11 @@ def test_a_key_in_place_of_its_variable_is_refused_and_not_shown(key: str) -> No
     assert not key or key not in str(caught.value)
 
 
+def test_a_key_and_tokens_at_once_are_a_mistake() -> None:
+    with pytest.raises(UserError, match="leave one out"):
+        EndpointOptions(key_env="EAST_KEY", auth="entra")
+
+
 def test_limits_of_an_entry_are_checked_as_those_of_the_job() -> None:
     with pytest.raises(UserError, match="rpm"):
         EndpointOptions(rpm=-1)
