@@ -171,7 +171,8 @@ class _Course:
         self._began: float | None = None
         self.last: Reply | Failure | None = None
         self.usage = Usage()
-        self._billed: list[Request] = []
+        self._billed: list[tuple[int | None, int | None]] = []
+        """Image and prompt tokens predicted of each request that is on the bill."""
         self._latency_ms = self._queue_ms = 0
         self._cost: Decimal | None = None
         self._price_date: date | None = None
@@ -187,9 +188,9 @@ class _Course:
         """Take in what one attempt came to and cost, whether its answer is of use or not."""
         self.last = outcome
         self._latency_ms, self._queue_ms = round(latency_seconds * 1000), round(queue_seconds * 1000)
-        self.usage = self.usage.plus(outcome.usage)
+        self.usage = self.usage.plus(outcome.usage) if self.tries > 1 else outcome.usage
         if outcome.usage.prompt_tokens is not None:
-            self._billed.append(replace(self.request, body=b""))
+            self._billed.append((self.request.predicted_image_tokens, self.request.predicted_prompt_tokens))
         cost = permit.price.cost(outcome.usage) if permit.price else None
         if permit.price and cost is not None:
             self._cost = cost + (self._cost or 0)
@@ -214,13 +215,10 @@ class _Course:
 
         Without its body: a row needs none, and rows wait for each other longer than requests do.
         """
-        billed = self._billed or [self.request]
-        return replace(
-            self.request,
-            body=b"",
-            predicted_image_tokens=_sum(each.predicted_image_tokens for each in billed),
-            predicted_prompt_tokens=_sum(each.predicted_prompt_tokens for each in billed),
-        )
+        request = self.request
+        billed = self._billed or [(request.predicted_image_tokens, request.predicted_prompt_tokens)]
+        image_tokens, prompt_tokens = (_sum(column) for column in zip(*billed, strict=True))
+        return replace(request, body=b"", predicted_image_tokens=image_tokens, predicted_prompt_tokens=prompt_tokens)
 
     def answer(self, outcome: Reply | Failure, clock: Clock) -> Answer:
         assert self.member is not None

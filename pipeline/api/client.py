@@ -129,9 +129,12 @@ def _without_keys(response: aiohttp.ClientResponse, content: bytes, keys: Sequen
     for key in keys:
         if response.status >= 300 or not key.isalpha():
             content = content.replace(key.encode(), REDACTED.encode())
-    headers = response.headers.copy()
-    for name, value in response.headers.items():
-        headers[name] = _hide(value, keys)
+    headers: Mapping[str, str] = response.headers
+    if any(key in value for value in headers.values() for key in keys):
+        hidden = response.headers.copy()
+        for name, value in response.headers.items():
+            hidden[name] = _hide(value, keys)
+        headers = hidden
     return Response(response.status, headers, content)
 
 

@@ -8,6 +8,7 @@ taken for one. What slips through is a caption that a reader will notice; what w
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from textwrap import shorten
 
 REFUSAL_CHARACTERS = 400
@@ -55,8 +56,12 @@ _PIVOT = re.compile(
 """It goes on to what it can say."""
 
 
+@lru_cache(maxsize=1024)
 def find_flaw(text: str, check_language: LanguageCheck | None = None) -> tuple[str, str] | None:
-    """(reason, message) of an answer that is no caption: `empty_reply`, `refused`, `repetition`, `wrong_language`."""
+    """(reason, message) of an answer that is no caption: `empty_reply`, `refused`, `repetition`, `wrong_language`.
+
+    Remembers the last texts: an answer is judged for its row, for its copies and for whether to ask once more.
+    """
     if is_empty(text):
         return "empty_reply", "The model answered with nothing."
     if is_refusal(text):
@@ -82,6 +87,8 @@ def is_refusal(text: str) -> bool:
 def is_endless(text: str) -> bool:
     """Whether the text ends in one passage again and again. Takes 30 us."""
     end = len(text.rstrip(".,;:!?-\u2013\u2026 \n\"'"))
+    if end <= REPEATED_CHARACTERS:
+        return False
     for period in range(1, min(LONGEST_PASSAGE, end // 2) + 1):
         start = end
         while start > period and text[start - 1] == text[start - 1 - period]:

@@ -26,7 +26,7 @@ class Reask:
 
     def again(self, request: Request, answer: Answer) -> Request | None:
         """The question to ask once more; None when the answer will do, or the job does not want that."""
-        reason = self._reason(answer.outcome)
+        reason = self._reason(answer.outcome) if self.reasons else None
         if reason is None or reason.partition(":")[0] not in self.reasons:
             return None
         if isinstance(answer.outcome, Reply) and answer.outcome.finish_reason == "length":

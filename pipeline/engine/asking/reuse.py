@@ -14,7 +14,7 @@ from typing import TypeVar
 from pipeline.clock import Clock, utc
 from pipeline.engine.asking.near import Likeness, NearDuplicates
 from pipeline.engine.pools import on
-from pipeline.engine.record import Asked, Reused, RowContext, to_record
+from pipeline.engine.record import Asked, Reused, RowContext, judge, to_record
 from pipeline.items import Record, Request, Status, own_prompt_of
 from pipeline.store import REUSABLE, Store
 
@@ -46,7 +46,7 @@ class Reuse:
         self._near = near
         self._leaders: dict[str, list[Request]] = {}
         """Contents that are being asked, and who waits for the answer."""
-        self._answered: dict[str, Record] = {}
+        self._answered: dict[str, Asked] = {}
         """The last captions, oldest first."""
         self._alone: dict[str, None] = {}
         """The last contents that got no caption: their copies do not wait for each other, they would queue for long."""
@@ -79,23 +79,22 @@ class Reuse:
             self._near.add(request.fingerprint, content)
         return False
 
-    def settle(self, request: Request, asked: Asked | None) -> tuple[Record | None, list[Request]]:
+    def settle(self, request: Request, asked: Asked | None) -> tuple[Asked | None, list[Request]]:
         """The end of an image that the caller was to ask: its followers, and the caption that they share.
 
         None: it got no caption, so they are to be asked themselves.
         """
         content = _content(request)
         followers = self._leaders.pop(content, [])
-        record = to_record(asked, self._context) if asked else None
-        if record and record.status in REUSABLE:
-            _remember(self._answered, content, record)
-            return record, followers
+        if asked and judge(asked.answer.outcome, self._context.check_language)[0] in REUSABLE:
+            _remember(self._answered, content, asked)
+            return asked, followers
         _remember(self._alone, content, None)
         return None, followers
 
     async def _original(self, content: str) -> Record | None:
-        if record := self._answered.get(content):
-            return record
+        if answered := self._answered.get(content):
+            return to_record(answered, self._context)
         content_hash, _, own_prompt = content.partition(_AND)
         if content_hash and self._store.may_have_caption(content_hash):
             found = await on(self._disk, self._store.find_caption, content_hash, own_prompt)
@@ -108,8 +107,10 @@ class Reuse:
                 await on(self._disk, self._store.load_captions)
                 self._loaded = True
 
-    def copy(self, request: Request, original: Record, like: Likeness | None = None) -> Reused:
+    def copy(self, request: Request, original: Record | Asked, like: Likeness | None = None) -> Reused:
         """The outcome of an image whose answer is that of `original`."""
+        if isinstance(original, Asked):
+            original = to_record(original, self._context)
         if self._near and like is None and original.content_hash != request.content_hash:  # it followed one
             like = self._like(request) or Likeness("", self._near.most_bits)
         return Reused(replace(request, body=b""), original, utc(self._clock.time()), like.bits if like else None)
