@@ -25,11 +25,16 @@ def compact(out: str, rows_per_part: int, as_json: bool) -> None:
     """
     from pipeline.clock import SystemClock
     from pipeline.engine.live import new_run_id
+    from pipeline.objects import without_secrets
     from pipeline.store import StoreOptions
     from pipeline.store import compact as compact_output
 
     clock = SystemClock()
     before, after = compact_output(out, StoreOptions(rows_per_part), clock, new_run_id(clock))
-    parts = {"out": out, "parts_before": before, "parts": after}
-    show(json.dumps(parts) if as_json else f"{out}: {before} parts became {after}." if after < before else
-         f"{out}: nothing to merge, {after} parts.")  # fmt: skip
+    name = without_secrets(out)
+    if as_json:
+        show(json.dumps({"out": name, "parts_before": before, "parts": after}))
+    elif after < before:
+        show(f"{name}: {before} parts became {after}.")
+    else:
+        show(f"{name}: nothing to merge, {after} parts.")

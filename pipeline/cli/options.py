@@ -73,7 +73,8 @@ def read_job(sources: tuple[str, ...], options: dict[str, Any]) -> "Job":
     from pipeline.errors import UserError
     from pipeline.job import Job
 
-    given = {name: value for name, value in options.items() if value not in (None, (), False)}
+    # By identity: 0 equals False, and a limit or a temperature of 0 says a lot.
+    given = {name: value for name, value in options.items() if value is not None and value is not False and value != ()}
     job_files = [source for source in sources if Path(source).suffix == ".toml"]
     if not job_files:
         return Job().overlay(paths=sources, **given)

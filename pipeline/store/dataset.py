@@ -55,11 +55,12 @@ def try_output(out: str) -> str:
 def compact(out: str, options: StoreOptions, clock: Clock, run_id: str) -> tuple[int, int]:
     """Merge the small parts of OUT, and finish what a dead run left behind: parts before and after."""
     folder = open_folder(out)
-    require(folder)
-    before = len(folder.part_names())
-    with open_store(out, options, clock, run_id, request_hash="") as store:
-        store.merge_small_parts()
-    return before, len(folder.part_names())
+    with folder.explained(denied=UserError):
+        require(folder)
+        before = len(folder.part_names())
+        with open_store(out, options, clock, run_id, request_hash="") as store:
+            store.merge_small_parts()
+        return before, len(folder.part_names())
 
 
 class Store:

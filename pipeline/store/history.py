@@ -19,8 +19,8 @@ ANSWERS = 10_000
 def read_job(out: str) -> dict[str, Any]:
     """The job as the last run of OUT wrote it down. Raises UserError when there is none."""
     folder = open_folder(out)
-    require(folder)
     with folder.explained(denied=UserError):
+        require(folder)
         try:
             [content] = folder.read_all([JOB])
         except FileNotFoundError:
@@ -35,7 +35,10 @@ def request_counts(out: str) -> Counter[str]:
     Other errors as `read_status`.
     """
     counts: Counter[str] = Counter()
-    if open_folder(out).exists():
+    folder = open_folder(out)
+    with folder.explained(denied=UserError):
+        exists = folder.exists()
+    if exists:
         for batch in iter_batches(out, ("request_hash",)):
             for item in pc.value_counts(batch["request_hash"]).to_pylist():
                 counts[item["values"]] += item["counts"]

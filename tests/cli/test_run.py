@@ -123,6 +123,15 @@ async def test_limit_stops_cleanly_with_more_to_do(emulator: Running, tmp_path: 
     assert emulator.stats.requests == 7
 
 
+async def test_a_limit_of_none_and_a_temperature_of_zero_are_meant(emulator: Running, tmp_path: Path) -> None:
+    write_jpegs(tmp_path / "photos", 2)
+    command = ("run", tmp_path / "photos", "-o", tmp_path / "out", "-m", "gpt-4o", "--base-url", emulator.base_url)
+    assert (await nightcap(*command, "--limit", "0")).code == 4
+    assert emulator.stats.requests == 0
+    assert (await nightcap(*command, "--temperature", "0")).code == 0
+    assert json.loads((tmp_path / "out/_nightcap/job.json").read_text())["model"]["temperature"] == 0
+
+
 async def test_another_prompt_on_the_same_output_needs_replace(emulator: Running, tmp_path: Path) -> None:
     write_jpegs(tmp_path / "photos", 4)
     out = tmp_path / "out"

@@ -51,6 +51,13 @@ async def test_a_run_that_was_billed_otherwise_than_predicted(tmp_path: Path) ->
     assert "billed otherwise than predicted" in called("status", tmp_path / "out").out
 
 
+@pytest.mark.parametrize("command", [("status",), ("compact",), ("retry", "--reason", "timeout")])
+def test_a_name_that_no_folder_can_have(command: tuple[str, ...]) -> None:
+    ended = called(*command, "a" * 300)
+    assert (ended.code, ended.out) == (3, "")
+    assert "File name too long" in ended.err
+
+
 def test_a_folder_that_is_no_output(tmp_path: Path) -> None:
     ended = called("status", tmp_path)
     assert (ended.code, ended.out) == (2, "")

@@ -15,6 +15,7 @@ from pipeline.errors import RunError, UserError
 from pipeline.objects import open_objects
 from pipeline.sources import SourceOptions, open_source
 from tests.helpers.command import nightcap
+from tests.helpers.folders import write_jpegs
 from tests.helpers.large_bucket import large_bucket
 from tests.helpers.object_stores import ACCOUNT, ObjectServer, account_sas, azure_server, gcs_server, s3_server
 from tests.helpers.pictures import encoded, photo
@@ -243,3 +244,14 @@ async def test_the_command_says_it_and_exits(azure: ObjectServer, tmp_path: Path
     [line] = ended.err.splitlines()
     assert "shared access signature" in line
     assert "sig=" not in line
+
+
+async def test_a_signature_of_the_output_is_not_printed(azure: ObjectServer, tmp_path: Path) -> None:
+    azure.create("kept")
+    write_jpegs(tmp_path / "photos", 1)
+    out = f"{azure.endpoint}/{ACCOUNT}/kept/captions?{account_sas('sco', permissions='rwdlac')}"
+    environ = {"NIGHTCAP_STATE_DIR": str(tmp_path / "state")}
+    for command in (("run", tmp_path / "photos", "-o", out, "--json"), ("compact", out), ("compact", out, "--json")):
+        ended = await nightcap(*command, env=environ)
+        assert (ended.code, "kept/captions" in ended.out) == (0, True), ended.err
+        assert "sig=" not in ended.out + ended.err
