@@ -40,6 +40,12 @@ def compiled(globs: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(expressions), re.IGNORECASE | re.DOTALL)
 
 
+def compiled_below(globs: Iterable[str]) -> re.Pattern[str]:
+    """As `compiled`, and what lies below a folder that matches: for names that come without their folders."""
+    pattern = compiled(globs)
+    return re.compile(f"(?:{pattern.pattern})(?:/.*)?", pattern.flags)
+
+
 def _translated(token: re.Match[str]) -> str:
     if (members := token["members"]) is not None:
         escaped = re.escape(members).replace(r"\-", "-")

@@ -110,7 +110,7 @@ def _names(path: str) -> list[str]:
             names += found
         else:
             names.append(name)
-    return names
+    return list(dict.fromkeys(names))  # patterns may overlap
 
 
 _SOURCES: dict[str, Callable[[str, SourceOptions], Source]] = {

@@ -25,7 +25,12 @@ class Part:
         return "" if self.own_names else f"{self.name}/"
 
     def has(self, key: str) -> bool:
-        return key.partition("::")[0] in self.own_names if self.own_names else key.startswith(self.prefix)
+        if not self.own_names:
+            return key.startswith(self.prefix)
+        name = key
+        while name not in self.own_names and "::" in name:
+            name = name.rpartition("::")[0]
+        return name in self.own_names
 
 
 class Several:

@@ -137,6 +137,7 @@ MISBEHAVIOURS: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
     "to-metadata": _redirect("http://169.254.169.254/latest/meta-data/"),
     "to-file": _redirect("file:///etc/passwd"),
     "to-nothing": _redirect("http:///"),
+    "to-no-url": _redirect("http://[bad/"),
     "401": _status(401),
     "403": _status(403),
     "404": _status(404),

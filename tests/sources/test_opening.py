@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.sources import Source, SourceOptions, open_source
+from tests.helpers.collections import zip_of
 from tests.sources.making import make
 
 
@@ -83,6 +84,20 @@ def test_a_name_of_ones_own(tmp_path: Path) -> None:
         "old=1/b.jpg",
     ]
     assert keys(f"one={tmp_path}/x/photos/a.jpg") == ["one/a.jpg"]
+
+
+def test_patterns_that_overlap_name_an_archive_once(tmp_path: Path) -> None:
+    (tmp_path / "ab.zip").write_bytes(zip_of({"x.jpg": b""}))
+    assert keys(f"{tmp_path}/{{a*,*b}}.zip") == ["ab.zip::x.jpg"]
+
+
+def test_a_name_with_colons_among_several_sources(tmp_path: Path) -> None:
+    make(tmp_path / "folder", "a.jpg")
+    make(tmp_path, "b::c.jpg")
+    (tmp_path / "d::e.zip").write_bytes(zip_of({"f::g.jpg": b"", "h.jpg": b""}))
+    source = source_of(tmp_path / "folder", tmp_path / "b::c.jpg", tmp_path / "d::e.zip")
+    found = {image.key: source.read(image) for image in source.list()}
+    assert list(found) == ["folder/a.jpg", "b::c.jpg", "d::e.zip::f::g.jpg", "d::e.zip::h.jpg"]
 
 
 def test_braces_are_for_lists_and_archives(tmp_path: Path) -> None:

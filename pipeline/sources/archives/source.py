@@ -13,7 +13,7 @@ from pipeline.sources.archives.tar import DamagedArchive, tar_members
 from pipeline.sources.archives.zip import zip_members
 from pipeline.sources.files import key_of
 from pipeline.sources.folder import has_image_suffix
-from pipeline.sources.globs import compiled
+from pipeline.sources.globs import compiled, compiled_below
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.storage.remote import ObjectFile
 from pipeline.sources.storage.stored import LocalFile, Stored, Window
@@ -38,7 +38,7 @@ class Archives(Anywhere):
         self._archives = files
         self._hidden = options.hidden
         self._is_included = compiled(options.include).fullmatch if options.include else has_image_suffix
-        self._is_excluded = compiled(options.exclude).fullmatch if options.exclude else None
+        self._is_excluded = compiled_below(options.exclude).fullmatch if options.exclude else None
         folder = posixpath.commonprefix([file.base for file in files]).rpartition("/")[0] + "/"
         self._names = [_relative(file, folder) for file in files]
 

@@ -25,11 +25,15 @@ def tar_members(read_at: ReadAt, size: int | None, version: str, gzipped: bool =
     Raises DamagedArchive, after the members that came before.
     """
     try:
-        with tarfile.TarFile(fileobj=_Forwards(read_at)) as archive:  # type: ignore[arg-type]
+        file = _Forwards(read_at)
+        with tarfile.TarFile(fileobj=file) as archive:  # type: ignore[arg-type]
             while (info := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # it would remember all of them
                 if info.isreg() or info.islnk() or info.issym():
                     yield _member(info, size, version, gzipped)
+            # tarfile takes a header that is none for the end, and says nothing of what lies behind it.
+            if any(file.last_read):
+                raise tarfile.ReadError("a header is damaged or cut off")
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         raise DamagedArchive(str(error) or type(error).__name__) from error
 
@@ -54,6 +58,7 @@ class _Forwards:
     def __init__(self, read_at: ReadAt) -> None:
         self._read_at = read_at
         self._position = 0
+        self.last_read = b""
 
     def tell(self) -> int:
         return self._position
@@ -67,7 +72,7 @@ class _Forwards:
     def read(self, count: int = -1) -> bytes:
         if not 0 <= count <= LONGEST_HEADER:
             raise tarfile.ReadError("a header of impossible length")
-        data = self._read_at(self._position, count)
+        self.last_read = data = self._read_at(self._position, count)
         self._position += len(data)
         return data
 

@@ -10,7 +10,7 @@ from pipeline.items import SourceImage
 from pipeline.objects import find_location
 from pipeline.sources.anywhere import Anywhere
 from pipeline.sources.folder import has_image_suffix
-from pipeline.sources.globs import compiled
+from pipeline.sources.globs import compiled, compiled_below
 from pipeline.sources.listing.inventory import MANIFEST_SUFFIX, Listed, objects_of, read_manifest
 from pipeline.sources.listing.locations import clean
 from pipeline.sources.listing.parquet import ParquetTable
@@ -33,7 +33,7 @@ class InventoryFiles(Anywhere):
         self._is_included: Callable[[str], object] = (
             compiled(options.include).fullmatch if options.include else has_image_suffix
         )
-        self._is_excluded = compiled(options.exclude).fullmatch if options.exclude else None
+        self._is_excluded = compiled_below(options.exclude).fullmatch if options.exclude else None
         with manifest.stream() as stream:
             try:
                 document = json.loads(stream.read(_LONGEST_MANIFEST))

@@ -10,7 +10,7 @@ from pipeline.errors import UserError
 from pipeline.items import Failure, SourceImage
 from pipeline.sources.anywhere import Anywhere
 from pipeline.sources.files import key_of, listed, path_of
-from pipeline.sources.globs import compiled
+from pipeline.sources.globs import compiled, compiled_below
 from pipeline.sources.listing.columns import Columns, find_columns
 from pipeline.sources.listing.locations import Place, clean, place_of
 from pipeline.sources.listing.parquet import ParquetTable
@@ -38,7 +38,7 @@ class ListingFile(Anywhere):
         self._file = file
         self._options = options
         self._is_included = compiled(options.include).fullmatch if options.include else None
-        self._is_excluded = compiled(options.exclude).fullmatch if options.exclude else None
+        self._is_excluded = compiled_below(options.exclude).fullmatch if options.exclude else None
         with closing(self._rows()) as rows:
             next(rows, None)  # a file that is none, or lacks a column, is told before anything begins
 

@@ -1,7 +1,6 @@
 """A bucket or container, or what lies below a prefix of it, as a stream: one page of names is in memory at a time."""
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ from pipeline.errors import Unavailable, Unreachable, UserError
 from pipeline.items import SourceImage
 from pipeline.objects import HASTY, PATIENT, Location, open_objects
 from pipeline.sources.folder import OUTPUT, has_image_suffix
-from pipeline.sources.globs import compiled, is_glob, split_glob
+from pipeline.sources.globs import compiled, compiled_below, is_glob, split_glob
 from pipeline.sources.objects.reading import ObjectReader
 from pipeline.sources.options import SourceOptions
 
@@ -91,10 +90,7 @@ def _names_wanted(options: SourceOptions, glob: str | None) -> Callable[[str], b
     """Whether an object is wanted, by its name below the prefix: as `Folder` decides it, parent folders included."""
     include = (glob,) if glob else options.include
     is_included: Callable[[str], object] = compiled(include).fullmatch if include else has_image_suffix
-    is_excluded: Callable[[str], object] | None = None
-    if options.exclude:
-        globs = compiled(options.exclude)
-        is_excluded = re.compile(f"(?:{globs.pattern})(?:/.*)?", globs.flags).fullmatch
+    is_excluded = compiled_below(options.exclude).fullmatch if options.exclude else None
 
     def is_wanted(name: str) -> bool:
         path = "/" + name

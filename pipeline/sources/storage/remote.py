@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 from urllib.parse import urlsplit
 
@@ -100,14 +101,25 @@ class WebFile:
     def read_at(self, offset: int, count: int) -> bytes:
         if not self.has_ranges:
             raise UserError(f"{self.uri} cannot be read in parts: its server sends whole files only; copy it here.")
-        with self._open({"Range": f"bytes={offset}-{offset + count - 1}"}) as answer:
+        with self._reading({"Range": f"bytes={offset}-{offset + count - 1}"}) as answer:
             data: bytes = answer.read(count)
         return data
 
     def _chunks(self) -> Iterator[bytes]:
-        with self._open({}) as answer:
+        with self._reading({}) as answer:
             while chunk := answer.read(_CHUNK):
                 yield chunk
+
+    @contextmanager
+    def _reading(self, headers: dict[str, str]) -> Iterator[Any]:
+        """An answer that is read to its end: http.client alone takes a connection that breaks for the end."""
+        with self._open(headers) as answer:
+            try:
+                yield answer
+            except (OSError, http.client.HTTPException) as error:
+                raise RunError(f"{self.uri} broke off ({type(error).__name__}); run again.") from None
+            if answer.length:
+                raise RunError(f"{self.uri} broke off {answer.length} bytes before its end; run again.")
 
     def _open(self, headers: dict[str, str]) -> Any:
         """The answer; trouble that may pass is waited for."""
@@ -121,7 +133,7 @@ class WebFile:
                 if wait is None or (error.code not in (408, 429) and error.code < 500):
                     self._fail(f"answers {error.code}")
             except (OSError, http.client.HTTPException, ValueError) as error:
-                if wait is None or isinstance(error, ValueError):
+                if wait is None or isinstance(error, ValueError | http.client.InvalidURL):
                     self._fail(f"cannot be read: {getattr(error, 'reason', type(error).__name__)}")
             time.sleep(wait)
         raise AssertionError

@@ -83,7 +83,7 @@ class WebReader:
         except TimeoutError:
             message = f"The image did not come within {self._options.url_timeout_seconds:g} s."
             raise ImageError("timeout", message) from None
-        except aiohttp.InvalidURL:
+        except ValueError:  # aiohttp's InvalidURL is one, and what yarl says of a redirect
             raise ImageError("unreadable", "The URL is not one that can be asked for.") from None
         except aiohttp.ClientPayloadError:
             raise ImageError("server_error", "The connection ended before the whole image had come.") from None

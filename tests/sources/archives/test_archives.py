@@ -132,6 +132,7 @@ def test_include_exclude_hidden(tmp_path: Path) -> None:
     )
     assert list(outcomes(source_of(path))) == ["x.zip::a.jpg", "x.zip::t/a.jpg"]
     assert list(outcomes(source_of(path, include=("*.dat",)))) == ["x.zip::b.dat"]
+    assert list(outcomes(source_of(path, exclude=("t",)))) == ["x.zip::a.jpg"], "a folder with all that is in it"
     assert list(outcomes(source_of(path, exclude=("t/**",), hidden=True)))[1:] == [
         "x.zip::__MACOSX/._a.jpg",
         "x.zip::.c.jpg",
@@ -256,6 +257,14 @@ def test_an_archive_that_is_cut_off(tmp_path: Path, name: str) -> None:
     assert [found[f"{name}::{number}.jpg"] for number in (0, 1)] == [noise, noise]
     assert set(list(found.values())[2:]) == {"unreadable"}
     assert f"{name}::" in found, "what comes after the cut is missed by nobody knowing"
+
+
+@pytest.mark.parametrize("damage", ["overwritten", "cut off"])
+def test_a_damaged_header_is_not_the_end(tmp_path: Path, damage: str) -> None:
+    path = write_tar(tmp_path / "x.tar", {f"{number}.jpg": b"picture" for number in range(4)})
+    data, third = path.read_bytes(), 2 * 2 * 512
+    path.write_bytes(data[:third] + b"\7" * 512 + data[third + 512 :] if damage == "overwritten" else data[: third + 9])
+    assert list(outcomes(source_of(path))) == ["x.tar::0.jpg", "x.tar::1.jpg", "x.tar::"]
 
 
 def test_a_tar_header_that_points_backwards_ends(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ async def test_the_whole_address_is_asked_as_it_is(server: WebServer, reader: We
         ("to-metadata.jpg", "private_address"),
         ("to-file.jpg", "unreadable"),
         ("to-nothing.jpg", "unreadable"),
+        ("to-no-url.jpg", "unreadable"),
         ("401.jpg", "access_denied"),
         ("403.jpg", "access_denied"),
         ("404.jpg", "unreadable"),

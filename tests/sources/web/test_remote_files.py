@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import ImageError, UserError
+from pipeline.errors import ImageError, RunError, UserError
 from pipeline.items import SourceImage
 from pipeline.sources import Source, SourceOptions, close_source, open_source, remote_source
 from tests.helpers.collections import tar_of, zip_of
@@ -81,6 +81,11 @@ async def test_what_the_user_names_in_a_private_network_needs_permission_too(ser
     with pytest.raises(UserError, match="--allow-private-network"):
         await opened(f"{server.url}p/x.tar?sig=SECRET", private=False)
     assert server.requests == []
+
+
+async def test_a_list_that_breaks_off_is_not_taken_for_the_whole(server: WebServer) -> None:
+    with pytest.raises(RunError, match="990 bytes before its end"):
+        await opened(f"{server.url}short.txt")
 
 
 async def test_a_list_that_is_not_there(server: WebServer) -> None:
