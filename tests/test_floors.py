@@ -15,7 +15,7 @@ FLOORS = [
     {"api", "builtin", "emulator"},
     {"engine"},
     {"job"},
-    {"estimation", "report", "progress", "doctor"},
+    {"estimation", "report", "progress", "doctor", "preview"},
     {"rehearsal"},
     {"__init__"},
     {"cli"},

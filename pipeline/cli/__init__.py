@@ -14,6 +14,7 @@ from pipeline.cli.doctor import doctor
 from pipeline.cli.emulate import emulate
 from pipeline.cli.estimate import estimate
 from pipeline.cli.models import models
+from pipeline.cli.request import request
 from pipeline.cli.retry import retry
 from pipeline.cli.run import run
 from pipeline.cli.status import status
@@ -28,7 +29,7 @@ def nightcap() -> None:
     """Caption image collections in bulk: exact tokens, known costs, nothing lost, nothing paid twice."""
 
 
-for command in (run, estimate, status, retry, compact, models, tokens, doctor, emulate):
+for command in (run, estimate, status, retry, compact, models, tokens, request, doctor, emulate):
     nightcap.add_command(command)
 
 

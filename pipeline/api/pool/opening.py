@@ -21,7 +21,7 @@ from pipeline.api.pool.pool import Pool
 from pipeline.clock import Clock, utc
 from pipeline.errors import UserError
 from pipeline.items import Respondent
-from pipeline.models import find_model, find_price, prompt_tokens
+from pipeline.models import Model, find_model, find_price, prompt_tokens
 
 
 @asynccontextmanager
@@ -73,12 +73,17 @@ def build_member(options: MemberOptions, endpoint: Endpoint, client: Client, clo
     return Member(
         options,
         respondent_of(options, endpoint),
-        Form(endpoint.body_model, model.max_tokens_parameter),
+        first_form(endpoint, model),
         client,
         Limiter(options.limits, rules, clock.monotonic()),
         AdmissionCost(rules.counting, options.model.max_tokens, len(options.model.prompt) + len(options.model.system)),
         Tariff(clock, functools.partial(find_price, model)),
     )
+
+
+def first_form(endpoint: Endpoint, model: Model) -> Form:
+    """How it is asked until it refuses something."""
+    return Form(endpoint.body_model, model.max_tokens_parameter)
 
 
 def respondent_of(options: MemberOptions, endpoint: Endpoint) -> Respondent:

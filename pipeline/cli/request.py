@@ -1,0 +1,60 @@
+"""`nightcap request`."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.options import model_options, read_job
+from pipeline.cli.terminal import show_line
+
+if TYPE_CHECKING:
+    from pipeline.preview import Preview
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="IMAGE...|JOB.toml")
+@model_options
+@click.option("--as", "form", type=click.Choice(["json", "curl", "python"]), default="json", show_default=True)
+@click.option(
+    "--image-file", type=click.Path(path_type=Path), help="Where curl and python find the image as it is sent."
+)
+@click.option("--limit", type=click.IntRange(min=1), default=1, help="Of a source with many: the first N; default: 1.")
+def request(sources: tuple[str, ...], form: str, image_file: Path | None, limit: int, **options: Any) -> None:
+    """Print what would be sent for an image: JSON without the image's bytes, a curl command, or Python with openai.
+
+    Sends nothing. Keys appear by the name of their variable only. The commands send the image as Nightcap would, shrunk
+    and turned, from a file that is written beside you (NAME.sent.jpeg), or to --image-file. IMAGE is any source that
+    `run` takes; of several endpoints of a job file the first is shown.
+    """
+    from pipeline.errors import UserError
+    from pipeline.preview import preview
+
+    if image_file and (limit > 1 or form == "json"):
+        raise UserError("--image-file is the file of one image, for --as curl or --as python.")
+    for found in preview(read_job(sources, options), os.environ, limit):
+        if form == "json":
+            click.echo(json.dumps(found.to_dict(), indent=2))
+            continue
+        file = _written(found, image_file or Path(found.file_name))
+        click.echo(found.to_curl(str(file)) if form == "curl" else found.to_python(str(file)))
+
+
+def _written(found: "Preview", file: Path) -> Path:
+    """Where the image is; nothing else is ever overwritten."""
+    from pipeline.errors import UserError
+
+    if found.image is None:
+        return file
+    try:
+        if file.exists() and file.read_bytes() != found.image:
+            raise UserError(f"{file} exists and is something else; give another --image-file.")
+        file.write_bytes(found.image)
+    except OSError as error:
+        raise UserError(
+            f"The image cannot be written to {file}: {error.strerror}; give another --image-file."
+        ) from None
+    show_line(f"The image as it is sent is in {file}.", err=True)
+    return file

@@ -1,0 +1,55 @@
+"""A request as a program for the openai package. Pure."""
+
+from collections.abc import Mapping
+from pprint import pformat
+from urllib.parse import parse_qs, urlsplit
+
+from pipeline.api.endpoint import Endpoint
+
+IMAGE_LINE = "image = base64.b64encode(Path({file!r}).read_bytes()).decode()\n"
+
+
+def render_python(endpoint: Endpoint, body: Mapping[str, object], hidden: str, image: tuple[str, str] | None) -> str:
+    """`hidden` stands in the body where the data URL is to be: the beginning of one, and the file with the rest."""
+    access, imported = _access(endpoint)
+    client, arguments = _client(endpoint, access)
+    imports, lines = ["import os\n"] if access.startswith("os.") else [], ""
+    asked: dict[str, object] = {"model": endpoint.deployment, **body}
+    text = pformat(asked, sort_dicts=False, width=118)
+    if image:
+        file, beginning = image
+        imports = ["import base64\n", *imports, "from pathlib import Path\n"]
+        lines = IMAGE_LINE.format(file=file)
+        text = text.replace(repr(hidden), f"{beginning!r} + image")
+    if endpoint.cloud:
+        lines = f"token = get_bearer_token_provider(DefaultAzureCredential(), {endpoint.cloud.scope!r})\n" + lines
+    given = "".join(f"    {name}={value},\n" for name, value in arguments.items())
+    return (
+        f"{''.join(imports)}{chr(10) if imports else ''}{imported}from openai import {client}\n\n"
+        f"{lines}client = {client}(\n{given})\n"
+        f"completion = client.chat.completions.create(\n    **{_indented(text)}\n)\n"
+        "print(completion.choices[0].message.content)\n"
+    )
+
+
+def _access(endpoint: Endpoint) -> tuple[str, str]:
+    """The key as an expression, and what has to be imported for it."""
+    if endpoint.cloud:
+        return "token", "from azure.identity import DefaultAzureCredential, get_bearer_token_provider\n"
+    [shown] = endpoint.headers.values() or ["none"]
+    variable = shown.rpartition("$")[2]
+    return (f"os.environ[{variable!r}]" if "$" in shown else "'none'"), ""
+
+
+def _client(endpoint: Endpoint, access: str) -> tuple[str, dict[str, str]]:
+    parts = urlsplit(endpoint.url)
+    if version := parse_qs(parts.query).get("api-version"):
+        root = endpoint.url.partition("/openai/deployments/")[0]
+        name = "azure_ad_token_provider" if endpoint.cloud else "api_key"
+        return "AzureOpenAI", {"azure_endpoint": repr(root), "api_version": repr(version[0]), name: access}
+    base = endpoint.url.removesuffix("/chat/completions")
+    return "OpenAI", {"base_url": repr(base), "api_key": access}
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n      ")
