@@ -49,7 +49,7 @@ from pipeline.errors import RunError, UserError
 from pipeline.items import SourceImage
 from pipeline.models import Model, find_model, find_price, prompt_tokens
 from pipeline.objects import without_secrets
-from pipeline.sources import Source, close_source, has_remote, open_source
+from pipeline.sources import Source, close_source, has_remote, key_prefixes, open_source
 from pipeline.store import REUSABLE, ListedKeys, Store, open_store, read_status, rows_to_retry
 
 log = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
     asking = Asking(provider, ask_otherwise, reuse, reask, by_url)
     status_of = retry.status_of if retry else store.finished_status
     listing = own_prompts(run.source.list(), plan.model.prompt)
-    listed_keys = ListedKeys() if plan.store.prune and not retry else None
+    listed_keys = ListedKeys(key_prefixes(run.source)) if plan.store.prune and not retry else None
     listing = run.choose(listing if listed_keys is None else listed_keys.of(listing))
     try:
         with run.stop.abandonable():

@@ -3,6 +3,7 @@
 from pipeline.sources.opening import open_source, split_source
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.reading import Reader
+from pipeline.sources.several import key_prefixes
 from pipeline.sources.source import RemoteSource, Source, close_source, has_remote, remote_source
 from pipeline.sources.web.reader import WebReader
 
@@ -14,6 +15,7 @@ __all__ = [
     "WebReader",
     "close_source",
     "has_remote",
+    "key_prefixes",
     "open_source",
     "remote_source",
     "split_source",

@@ -38,7 +38,7 @@ class Several:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         """Raises UserError when two parts have the same name."""
-        self._parts = parts
+        self.parts = parts
         part_of: dict[str, Part] = {}
         for part in parts:
             for name in part.own_names or [part.prefix]:
@@ -59,16 +59,21 @@ class Several:
 
     @property
     def sources(self) -> Sequence[Source]:
-        return [part.source for part in self._parts]
+        return [part.source for part in self.parts]
 
     def source_of(self, image: SourceImage) -> Source:
-        return next(part.source for part in self._parts if part.has(image.key))
+        return next(part.source for part in self.parts if part.has(image.key))
 
     def _list(self) -> Iterator[SourceImage]:
-        for part in self._parts:
+        for part in self.parts:
             prefix = part.prefix
             for image in part.source.list():
                 yield replace(image, key=prefix + image.key) if prefix else image
+
+
+def key_prefixes(source: Source) -> Sequence[str]:
+    """Of several sources, what the keys of each begin with; ends in `/`. Without those that say it in each key."""
+    return [part.prefix for part in source.parts if part.prefix] if isinstance(source, Several) else []
 
 
 class Chain:

@@ -23,7 +23,7 @@ from pipeline.store.folders import open_folder
 from pipeline.store.folders.folder import Folder, require
 from pipeline.store.journal import read_journal
 from pipeline.store.keys.finished import superseded
-from pipeline.store.keys.hashes import Hashes, hash_strings
+from pipeline.store.keys.hashes import Hashes, are_in, hash_strings
 from pipeline.store.parts import keys_of, read_part
 
 _EXAMPLES = 3
@@ -125,12 +125,12 @@ def _batches(folder: Folder, columns: list[str]) -> Iterator[pa.RecordBatch]:
                 for table in _tables(folder, ["key", *(name for name in columns if name != "key")]):
                     keys = hash_strings(table["key"])
                     given.append(keys)
-                    fresh = table if seen is None else table.filter(pa.array(~np.isin(keys, seen)))
+                    fresh = table if seen is None else table.filter(pa.array(~are_in(keys, seen)))
                     yield from (batch for batch in fresh.select(columns).to_batches() if len(batch))
                 return
             except FileNotFoundError:
                 require(folder)
-                seen = np.concatenate(given) if given else None
+                seen = np.sort(np.concatenate(given)) if given else None
 
 
 def _count(folder: Folder, out: str) -> Status:

@@ -32,3 +32,17 @@ async def test_compact_and_prune(tmp_path: Path) -> None:
         summary = await run_async(job.overlay(prune=True))
         assert (summary.stats.pruned, len(keys(tmp_path / "out"))) == (0, 4), "a source without images is not there"
     assert called("compact", photos).code == 2
+
+
+async def test_a_disk_that_is_not_mounted_loses_no_row(tmp_path: Path) -> None:
+    for name in ("here", "disk"):
+        write_jpegs(tmp_path / name, 2)
+    async with emulate() as server:
+        sources, out = [tmp_path / "here", tmp_path / "disk"], tmp_path / "out"
+        job = Job.create(sources, out, model="gpt-4o", base_url=server.base_url, prune=True)
+        await run_async(job)
+        for path in (tmp_path / "disk").iterdir():
+            path.unlink()
+        next((tmp_path / "here").iterdir()).unlink()
+        summary = await run_async(job)
+        assert (summary.stats.pruned, len(keys(out))) == (1, 3)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.items import Record
 from pipeline.store.keys import finished
 from pipeline.store.keys.finished import COLUMNS, TRANSIENT, FinishedKeys, superseded
+from pipeline.store.keys.hashes import are_in
 from pipeline.store.schema import records_to_batch
 from tests.store.rows import REQUEST, row
 
@@ -55,6 +56,12 @@ def test_loaded_and_added_rows_answer_as_a_dict_would(old: list[Record], new: li
         assert keys.status_of(key, version) == status
     assert keys.status_of("never seen", "v1") is None
     assert keys.other_requests == sum(r.request_hash != REQUEST for r in old)
+
+
+@given(st.lists(st.integers(-5, 5)), st.lists(st.integers(-5, 5)))
+def test_are_in_is_what_numpy_finds(some: list[int], among: list[int]) -> None:
+    hashes, ordered = np.array(some, np.int64), np.sort(np.array(among, np.int64))
+    assert are_in(hashes, ordered).tolist() == np.isin(hashes, ordered).tolist()
 
 
 def test_arrays_stay_few() -> None:

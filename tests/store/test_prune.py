@@ -20,8 +20,8 @@ def keys(root: Path) -> list[str]:
     return sorted(key for batch in iter_batches(str(root), ["key"]) for key in batch["key"].to_pylist())
 
 
-def listing(*names: str) -> ListedKeys:
-    listed = ListedKeys()
+def listing(*names: str, prefixes: tuple[str, ...] = ()) -> ListedKeys:
+    listed = ListedKeys(prefixes)
     assert [each.key for each in listed.of(map(image, names))] == list(names)
     return listed
 
@@ -39,6 +39,13 @@ def test_what_is_gone_goes_and_what_could_not_be_looked_at_stays(tmp_path: Path)
         assert opened.prune(listing(*LISTED)) == 2
         assert opened.prune(listing(*LISTED)) == 0
     assert keys(tmp_path) == sorted(KEPT)
+
+
+def test_of_several_sources_one_that_lists_nothing_is_not_there(tmp_path: Path) -> None:
+    with store(tmp_path) as opened:
+        opened.append([row(key) for key in ("here/a", "here/gone", "disk/a", "disk/b")])
+        assert opened.prune(listing("here/a", prefixes=("here/", "disk/"))) == 1
+    assert keys(tmp_path) == ["disk/a", "disk/b", "here/a"]
 
 
 @pytest.mark.parametrize("power_loss", [False, True])

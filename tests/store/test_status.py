@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.errors import RunError, UserError
 from pipeline.store import SCHEMA, ReasonCount, StoreOptions, compact, iter_batches, read_status, status
 from pipeline.store.folders.folder import Folder
 from pipeline.store.folders.local import LocalFolder
@@ -235,3 +235,10 @@ def test_common_readers_take_the_folder_as_it_is(tmp_path: Path) -> None:
     assert types["content_filter"] == 'STRUCT(category VARCHAR, severity VARCHAR, filtered BOOLEAN, "where" VARCHAR)[]'
     album = duckdb.execute(f"SELECT metadata['album'] FROM '{tmp_path}/*.parquet' WHERE key = 'm'").fetchall()
     assert album == [("A",)]
+
+
+def test_a_part_that_is_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "_nightcap").mkdir()
+    (tmp_path / "part-00000001-x.parquet").symlink_to(tmp_path / "annex")
+    with pytest.raises(RunError, match=r"part-00000001-x\.parquet is a link to a file that is not there"):
+        read_status(str(tmp_path))

@@ -108,7 +108,11 @@ class LocalFolder:
 
     def _scan(self) -> list[str]:
         with os.scandir(self.root) as entries:
-            return sorted(entry.name for entry in entries if is_part(entry.name))
+            found = [entry for entry in entries if is_part(entry.name)]
+        for entry in found:
+            if entry.is_symlink() and not os.path.exists(entry.path):  # as git-annex and DVC leave them
+                raise RunError(f"{entry.path} is a link to a file that is not there; fetch it first.")
+        return sorted(entry.name for entry in found)
 
     def run_names(self) -> list[str]:
         return sorted(f"{RUNS}/{path.name}" for path in (self.root / RUNS).glob("*.json"))

@@ -23,6 +23,15 @@ def hash_text(text: str) -> int:
     return hash(text.encode("utf-8", "surrogatepass"))
 
 
+def are_in(hashes: Hashes, ordered: Hashes) -> npt.NDArray[np.bool_]:
+    """Which of `hashes` are among sorted ones. `np.isin` would sort these anew, and slowly, at every call."""
+    if not len(ordered):
+        return np.zeros(len(hashes), np.bool_)
+    places = ordered.searchsorted(hashes)
+    found: npt.NDArray[np.bool_] = ordered[np.minimum(places, len(ordered) - 1)] == hashes
+    return found
+
+
 class HashIndex:
     """Hashes and a number for each. One thread may extend it while another asks."""
 

@@ -1,12 +1,13 @@
 """Rows whose images are gone from the source, for `--prune`. Knows keys, no files.
 
 Only a listing that came to its end says that an image is gone. What could not be looked at is not gone: a folder or an
-archive that could not be listed keeps the rows below it, and a source that lists nothing at all is rather not there,
-such as a disk that is not mounted.
+archive that could not be listed keeps the rows below it, and a source that lists nothing at all, alone or as one of
+several, is rather not there, such as a disk that is not mounted.
 """
 
 from array import array
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -14,15 +15,18 @@ import pyarrow.compute as pc
 
 from pipeline.items import SourceImage
 from pipeline.store.keys.finished import Mask
-from pipeline.store.keys.hashes import hash_strings, hash_text
+from pipeline.store.keys.hashes import Hashes, are_in, hash_strings, hash_text
 
 
 class ListedKeys:
     """The keys of a listing, 8 bytes each, taken in while it passes."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefixes: Iterable[str] = ()) -> None:
+        """`prefixes`: of several sources, what the keys of each begin with; ends in `/`."""
         self._hashes = array("q")
         self._unlisted: list[str] = []
+        self._silent = set(prefixes)
+        """Of sources that have listed nothing so far."""
 
     def __len__(self) -> int:
         return len(self._hashes)
@@ -31,13 +35,19 @@ class ListedKeys:
         """The same images."""
         for image in listing:
             self._hashes.append(hash_text(image.key))
+            if self._silent:
+                self._silent.discard(image.key.partition("/")[0] + "/")
             if image.key.endswith(("/", "::")):  # stands for a folder or an archive that could not be listed
                 self._unlisted.append(image.key)
             yield image
 
     def gone(self, keys: pa.ChunkedArray) -> Mask:
         """Which of these keys the listing did not have. A key that shares its hash with another is taken for it."""
-        gone: Mask = ~np.isin(hash_strings(keys), np.frombuffer(self._hashes, np.int64))
-        for folder in self._unlisted:
+        gone: Mask = ~are_in(hash_strings(keys), self._ordered)
+        for folder in (*self._unlisted, *self._silent):
             gone &= ~pc.starts_with(keys, folder).to_numpy(zero_copy_only=False)
         return gone
+
+    @cached_property
+    def _ordered(self) -> Hashes:
+        return np.sort(np.array(self._hashes, np.int64))
