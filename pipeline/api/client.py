@@ -149,7 +149,9 @@ def _text(error: BaseException, keys: Sequence[str]) -> str:
 
 
 class _Body(aiohttp.Payload):
-    """JSON in parts, none of which is copied: the large one fits every endpoint, the small one only this."""
+    """JSON in parts: the large one fits every endpoint, the small one only this. Written as one: a copy (8 us for 130
+    KB) costs less than a system call more, which also wakes the server twice.
+    """
 
     _autoclose = True  # bytes in memory, which can also be sent twice
 
@@ -161,8 +163,7 @@ class _Body(aiohttp.Payload):
         return b"".join(self._value).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        for part in self._value:
-            await writer.write(part)
+        await writer.write(b"".join(self._value))
 
 
 def proxy_for(url: str) -> str | None:

@@ -58,10 +58,10 @@ async def test_a_signature_is_written_nowhere(
     tmp_path: Path, azure: ObjectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """OUT as the address of a container with a signature, and no other credentials."""
-    azure.create("signed")
+    azure.create("signed-output")
     monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
     monkeypatch.setenv("NIGHTCAP_STATE_DIR", str(tmp_path / "state"))
-    base, signature = f"{azure.endpoint}/{ACCOUNT}/signed/captions", account_sas("sco")
+    base, signature = f"{azure.endpoint}/{ACCOUNT}/signed-output/captions", account_sas("sco")
     write_small_jpegs(tmp_path / "photos", 3)
     done = await nightcap("run", tmp_path / "photos", "-o", f"{base}?{signature}")
     assert done.code == 0, done.err
