@@ -116,7 +116,7 @@ def _credentials(member: MemberOptions, environ: Mapping[str, str]) -> str:
     endpoint = resolve_endpoint(member.model, environ, member.key_env, member.auth)
     if endpoint.cloud:
         return asyncio.run(_token(endpoint.cloud))
-    variable = member.key_env or key_variable(endpoint.provider)
+    variable = member.key_env or key_variable(member.model, environ)
     return (
         f"The key comes from {variable}." if endpoint.headers else "No key is set; the endpoint is asked without one."
     )

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from pipeline.api.attempt import Target
 from pipeline.api.entra.clouds import Cloud, cloud_of
 from pipeline.api.options import Auth, ModelOptions
+from pipeline.api.quirks import check_temperature, server_at
 from pipeline.errors import UserError
 
 PORTS = {"http": 80, "https": 443}
@@ -58,9 +59,13 @@ def catalogue_name(options: ModelOptions) -> str:
     return f"azure:{options.azure_model}" if options.azure_model else options.name
 
 
-def key_variable(provider: str) -> str:
-    """The environment variable that holds a provider's key unless the job names another."""
-    return "AZURE_OPENAI_API_KEY" if provider == "azure" else "OPENAI_API_KEY"
+def key_variable(options: ModelOptions, environ: Mapping[str, str]) -> str:
+    """The environment variable that holds the key unless the job names another; a known server has its own."""
+    provider, _ = split_name(options.name)
+    if provider == "azure":
+        return "AZURE_OPENAI_API_KEY"
+    server = server_at(options.base_url or environ.get("OPENAI_BASE_URL")) if provider == "compatible" else None
+    return server.key_variable if server and environ.get(server.key_variable, "").strip() else "OPENAI_API_KEY"
 
 
 def resolve_endpoint(
@@ -74,15 +79,15 @@ def resolve_endpoint(
     provider, model = split_name(options.name)
     if auth == "entra" and provider != "azure":
         raise UserError(f"auth = 'entra' is for Azure; {options.name} takes a key.")
-    key = None if auth == "entra" else _key(key_env or key_variable(provider), environ)
+    variable = key_env or key_variable(options, environ)
+    key = None if auth == "entra" else _key(variable, environ)
     if not key and (key_env or auth == "key"):
-        variable = key_env or key_variable(provider)
         raise UserError(f"{variable} is not set; export the key of {options.name} under that name.")
     match provider:
         case "openai":
             return _openai(model, options.base_url, environ, key)
         case "compatible":
-            return _compatible(model, options.base_url, environ, key)
+            return _compatible(model, options, environ, key)
         case "azure":
             return _azure(model, options, environ, key)
     raise UserError(f"Unknown provider {provider!r} in {options.name!r}; use builtin, openai, azure or compatible.")
@@ -95,10 +100,11 @@ def _openai(model: str, base_url: str | None, environ: Mapping[str, str], key: s
     return _plain("openai", base, key, model)
 
 
-def _compatible(model: str, base_url: str | None, environ: Mapping[str, str], key: str | None) -> Endpoint:
-    base = base_url or environ.get("OPENAI_BASE_URL")
+def _compatible(model: str, options: ModelOptions, environ: Mapping[str, str], key: str | None) -> Endpoint:
+    base = options.base_url or environ.get("OPENAI_BASE_URL")
     if not base:
         raise UserError(f"compatible:{model} needs --base-url (or OPENAI_BASE_URL), e.g. http://localhost:11434/v1.")
+    check_temperature(server_at(base), options.temperature)
     return _plain("compatible", _address(base), key, model)
 
 

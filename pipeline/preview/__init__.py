@@ -136,7 +136,7 @@ def _read(source: Source, image: SourceImage, options: ModelOptions) -> Fetched:
 def _endpoint(member: MemberOptions, environ: Mapping[str, str]) -> Endpoint:
     """With the name of the variable where the key would be, which nobody reads."""
     provider, _ = split_name(member.model.name)
-    variable = member.key_env or key_variable(provider)
+    variable = member.key_env or key_variable(member.model, environ)
     wanted = member.key_env or (provider == "openai" and not (member.model.base_url or environ.get("OPENAI_BASE_URL")))
     named = {variable: f"${variable}"} if wanted or environ.get(variable) else {}
     return resolve_endpoint(member.model, {**environ, **named}, member.key_env, member.auth)
