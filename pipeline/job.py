@@ -277,10 +277,10 @@ def _resolved(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         document["notify"] = {**notify, "summary_file": absolute(notify["summary_file"])}
     source = document.get("source")
     if isinstance(source, dict) and isinstance(source.get("paths"), list):
-        document["source"] = {**source, "paths": [_resolved_source(path, absolute) for path in source["paths"]]}
+        document["source"] = {**source, "paths": [_resolved_source(path, folder, absolute) for path in source["paths"]]}
     return document
 
 
-def _resolved_source(given: object, absolute: Callable[[object], object]) -> object:
-    name, path = split_source(given) if isinstance(given, str) else (None, given)
+def _resolved_source(given: object, folder: Path, absolute: Callable[[object], object]) -> object:
+    name, path = split_source(given, folder) if isinstance(given, str) else (None, given)
     return absolute(path) if name is None else f"{name}={absolute(path)}"

@@ -68,11 +68,14 @@ def test_a_missing_job_file_is_named(tmp_path: Path) -> None:
 
 
 def test_paths_are_relative_to_the_job_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path, "out = 'result'\n[source]\npaths = ['photos', '/abs', 's3://bucket/x']")
+    (tmp_path / "year=2024").mkdir()
+    path = write(tmp_path, "out = 'result'\n[source]\npaths = ['photos', '/abs', 's3://bucket/x', 'a=b', 'year=2024']")
     monkeypatch.chdir("/")
     job = Job.load(path)
     assert job.out == str(tmp_path / "result")
-    assert job.source.paths == (str(tmp_path / "photos"), "/abs", "s3://bucket/x")
+    assert job.source.paths == (
+        str(tmp_path / "photos"), "/abs", "s3://bucket/x", f"a={tmp_path}/b", str(tmp_path / "year=2024"),
+    )  # fmt: skip
 
 
 def test_the_command_line_overlays_the_file(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ _REQUEST = (
     click.option("--max-shrink", type=click.FloatRange(0, 1), help="What economy may take off a side (0.25)."),
     click.option("--send", type=click.Choice(["bytes", "url"]), help="url: the model fetches images at web addresses."),
     click.option("--include", multiple=True, help="Only files that match this glob; may be repeated."),
-    click.option("--exclude", multiple=True, help="No files that match this glob; may be repeated."),
+    click.option("--exclude", multiple=True, help="No files or folders that match this glob; may be repeated."),
     click.option("--allow-private-network", is_flag=True, help="URLs may lead to machines that are not public."),
     click.option("--image-column", help="Of a listing file: the column of paths, URLs or images."),
     click.option("--key-column", help="Of a listing file: the column that names each image for ever."),

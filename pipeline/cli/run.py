@@ -71,6 +71,10 @@ def run(
     Exit codes: 0 every image captioned; 1 some were not (they are rows with a reason); 2 wrong command, job file or
     credentials; 3 stopped by trouble; 4 stopped at a limit you set; 130/143 interrupted.
     """
+    if (speed or scenario) and not rehearse:
+        raise click.UsageError("--speed and --scenario belong to --rehearse.")
+    if dry_run and rehearse:
+        raise click.UsageError("--dry-run and --rehearse are two things; give one of them.")
     job = read_job(sources, options)
     if dry_run:
         job.plan()  # says what is missing
@@ -78,8 +82,6 @@ def run(
         return
     if rehearse:
         sys.exit(_rehearse(job, speed, scenario, as_json, quiet))
-    if speed or scenario:
-        raise click.UsageError("--speed and --scenario belong to --rehearse.")
     sys.exit(run_and_show(job, as_json, quiet).exit_code)
 
 

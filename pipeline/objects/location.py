@@ -13,6 +13,7 @@ _BY_NAME = re.compile(r"(s3|gs|az|memory)://([^/]*)/?(.*)", re.IGNORECASE | re.D
 _AZURE_HOST = re.compile(r"(?P<account>[a-z0-9]+)\.(blob|dfs)\.(core\.|storage\.|fabric\.)[a-z0-9.]+", re.IGNORECASE)
 _FILE = re.compile(r"\.[A-Za-z0-9]{1,8}")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"]+", re.IGNORECASE)
+_SIGNATURE = re.compile(r"[?&](sig|signature|x-amz-signature|x-goog-signature)=", re.IGNORECASE)
 _CONTAINER_RESOURCES = ("c", "d")
 """`sr` of a shared access signature for a container or a folder in it; one for a single blob says `b`."""
 
@@ -56,7 +57,7 @@ def find_location(url: str) -> Location | None:
     unless it names a single file; any web address with a signature for a container (`sr=c`) or an account (`srt`):
     elsewhere than on Azure's hosts the account comes first in its path, as with Azurite. `memory://` is for tests.
 
-    Raises UserError when the bucket's name is missing.
+    Raises UserError when the bucket's name is missing, and for a signature, which only web addresses have.
     """
     if match := _BY_NAME.fullmatch(url):
         kind, bucket, path = match[1].lower(), match[2], match[3].strip("/")
@@ -64,10 +65,17 @@ def find_location(url: str) -> Location | None:
             raise UserError(
                 f"{url!r} names no {'container' if kind == 'az' else 'bucket'}: write {kind}://NAME/PREFIX."
             )
+        if is_signed(path):
+            raise UserError(f"{kind}://{bucket} is followed by a signature; write it as https:// address, or without.")
         return Location(kind, bucket, path, f"{kind}://{bucket}/")  # type: ignore[arg-type]
     if url.lower().startswith(("https://", "http://")):
         return _web_container(urlsplit(url))
     return None
+
+
+def is_signed(path: str) -> bool:
+    """Whether a path in a bucket ends in what is a web address's signature: a secret, and no object's name."""
+    return _SIGNATURE.search(path) is not None
 
 
 def _web_container(url: SplitResult) -> Location | None:

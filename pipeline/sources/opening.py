@@ -1,6 +1,7 @@
 """From what the user wrote to a source. A further kind of source is one more form and one more line in `_SOURCES`."""
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Callable
@@ -38,10 +39,14 @@ def open_source(options: SourceOptions) -> Source:
     return Several(parts)
 
 
-def split_source(given: str) -> tuple[str | None, str]:
-    """`NAME=SOURCE` into its halves; None when it says no name, or there is a file that is called so."""
+def split_source(given: str, folder: str | os.PathLike[str] = "") -> tuple[str | None, str]:
+    """`NAME=SOURCE` into its halves; None when it says no name, or there is, in `folder`, what is called so.
+
+    Partitions are called like this: of `year=2024/*.jpg` the folder may be there.
+    """
     match = _NAMED.fullmatch(given)
-    if match is None or os.path.lexists(given):
+    fixed = "/".join(itertools.takewhile(lambda part: not (is_glob(part) or has_braces(part)), given.split("/")))
+    if match is None or any(name and os.path.lexists(os.path.join(folder, name)) for name in (given, fixed)):
         return None, given
     return match[1], match[2]
 

@@ -33,6 +33,7 @@ def test_the_faults_are_listed() -> None:
         (("emulate", "--rate", "cut=often"), "cut=often"),
         (("emulate", "--deployment", "captions"), "captions=gpt-4o"),
         (("run", "photos", "-o", "out", "--speed", "3"), "--rehearse"),
+        (("run", "photos", "-o", "out", "--dry-run", "--rehearse"), "two things"),
         (("run", "photos", "-o", "out", "--scenario", "s.toml"), "--rehearse"),
     ],
 )

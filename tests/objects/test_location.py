@@ -89,3 +89,10 @@ def test_secrets_are_cut_out_of_any_text() -> None:
     text = f"cannot read https://user:pass@acme.blob.core.windows.net/c/x.jpg?{SAS}, nor s3://b/what?.jpg"
     assert without_secrets(text) == "cannot read https://acme.blob.core.windows.net/c/x.jpg nor s3://b/what?.jpg"
     assert without_secrets("https://host?sig=abc") == "https://host"
+
+
+@pytest.mark.parametrize("scheme", ["az", "s3", "gs"])
+def test_a_signature_behind_a_bucket_is_refused_before_it_is_written_anywhere(scheme: str) -> None:
+    with pytest.raises(UserError, match="signature") as told:
+        find_location(f"{scheme}://photos/2024?sv=1&sig=SECRET")
+    assert "SECRET" not in str(told.value)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.sources import Source, SourceOptions, open_source
+from pipeline.sources import Source, SourceOptions, open_source, split_source
 from tests.helpers.collections import zip_of
 from tests.sources.making import make
 
@@ -84,6 +84,18 @@ def test_a_name_of_ones_own(tmp_path: Path) -> None:
         "old=1/b.jpg",
     ]
     assert keys(f"one={tmp_path}/x/photos/a.jpg") == ["one/a.jpg"]
+
+
+def test_folders_that_are_called_like_a_named_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "year=2024/a.jpg", "2024/other.jpg")
+    monkeypatch.chdir(tmp_path)
+    for given in ("year=2024/*.jpg", "year=2024/{a,b}.csv", "year=2024"):
+        assert split_source(given) == (None, given)
+    assert keys("year=2024/*.jpg") == ["a.jpg"]
+    assert split_source("night=2024/*.jpg") == ("night", "2024/*.jpg")
+    assert split_source("night=*.jpg") == ("night", "*.jpg")
+    monkeypatch.chdir("/")
+    assert split_source("year=2024", tmp_path) == (None, "year=2024")
 
 
 def test_patterns_that_overlap_name_an_archive_once(tmp_path: Path) -> None:

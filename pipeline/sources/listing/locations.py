@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
+from pipeline.objects import is_signed
 from pipeline.sources.files import SCHEME, key_of, path_of, uri_of
 
 _WITH_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -52,7 +53,9 @@ def place_of(location: str, base: str) -> Place | None:
                 return web_place(location)
             case kind if kind in _OBJECTS:
                 name = location[scheme.end() :]
-                return Place(f"{kind}://{name}", clean(name)) if not name.endswith("/") and "/" in name else None
+                if name.endswith("/") or "/" not in name or is_signed(name):
+                    return None
+                return Place(f"{kind}://{name}", clean(name))
         return None
     relative = _normal(location)
     if base.startswith(SCHEME):

@@ -108,6 +108,13 @@ def test_one_location_a_line(tmp_path: Path) -> None:
     assert [image.uri for image in images][3:] == ["https://h/x.jpg", "s3://bucket/k/y.jpg"]
 
 
+def test_a_signature_behind_a_bucket_reaches_no_row(tmp_path: Path) -> None:
+    [image] = images_of(tmp_path / "l.txt", "az://photos/a.jpg?sv=1&sig=SECRET\n")
+    assert image.failure
+    assert image.failure.reason == "invalid_row"
+    assert "SECRET" not in repr(image)
+
+
 @pytest.mark.parametrize("name", ["l.csv.gz", "l.CSV.GZ"])
 def test_gzipped(tmp_path: Path, name: str) -> None:
     assert keys(images_of(tmp_path / name, gzip.compress(b"path\na.jpg\nb.jpg\n"))) == ["a.jpg", "b.jpg"]
