@@ -23,9 +23,10 @@ def render_python(endpoint: Endpoint, body: Mapping[str, object], hidden: str, i
         text = text.replace(repr(hidden), f"{beginning!r} + image")
     if endpoint.cloud:
         lines = f"token = get_bearer_token_provider(DefaultAzureCredential(), {endpoint.cloud.scope!r})\n" + lines
+    standard = "".join([*imports, "\n"]) if imports else ""
     given = "".join(f"    {name}={value},\n" for name, value in arguments.items())
     return (
-        f"{''.join(imports)}{chr(10) if imports else ''}{imported}from openai import {client}\n\n"
+        f"{standard}{imported}from openai import {client}\n\n"
         f"{lines}client = {client}(\n{given})\n"
         f"completion = client.chat.completions.create(\n    **{_indented(text)}\n)\n"
         "print(completion.choices[0].message.content)\n"

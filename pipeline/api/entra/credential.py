@@ -92,5 +92,13 @@ def _explained(message: str, credentials: int) -> str:
     return (
         "AZURE_OPENAI_API_KEY is not set, and no credential of Entra ID is set up either: export AZURE_TENANT_ID, "
         "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, use a managed identity, or `az login`. "
-        + redact(" | ".join(attempts))
+        + redact("; ".join(map(_briefly, attempts)))
+        + "."
     )
+
+
+def _briefly(attempt: str) -> str:
+    """`NAME: NAME authentication unavailable. WHY. WHAT TO READ` as `NAME: WHY`."""
+    name, _, why = attempt.partition(": ")
+    why = why.removeprefix(f"{name} ").removeprefix("authentication unavailable. ")
+    return f"{name}: {why.partition('. ')[0].rstrip('.')}"
