@@ -22,7 +22,15 @@ from pipeline.store.keys.captioned import CaptionedContent
 from pipeline.store.keys.finished import COLUMNS, REPEATED, FinishedKeys
 from pipeline.store.keys.prune import ListedKeys
 from pipeline.store.options import StoreOptions
-from pipeline.store.parts import merge_parts, next_name, read_part, tidy, without_overtaken, write_part
+from pipeline.store.parts import (
+    merge_parts,
+    next_name,
+    read_part,
+    refuse_foreign_file,
+    tidy,
+    without_overtaken,
+    write_part,
+)
 from pipeline.store.patience import Patience
 from pipeline.store.schema import records_to_batch
 
@@ -40,6 +48,7 @@ def open_store(out: str, options: StoreOptions, clock: Clock, run_id: str, reque
     folder = open_folder(out)
     with folder.explained(denied=UserError):
         folder.refuse_foreign()
+        refuse_foreign_file(folder)
         return Store(folder, options, clock, run_id, request_hash)
 
 
@@ -48,6 +57,7 @@ def try_output(out: str) -> str:
     folder = open_folder(out)
     with folder.explained(denied=UserError):
         folder.refuse_foreign()
+        refuse_foreign_file(folder)
         folder.try_writing()
     return str(folder)
 

@@ -235,6 +235,16 @@ def _merges(parts: Sequence[_Part], rows_per_part: int, many: int) -> list[list[
     return [group for group in groups if len(group) > 1 or group[0].drop is not None]
 
 
+def refuse_foreign_file(folder: Folder) -> None:
+    """UserError where the single file that the parts are to be merged into is somebody else's."""
+    if folder.merged and folder.settled(folder.merged):
+        try:
+            metadata = pq.read_metadata(folder.open(folder.merged)).metadata
+        except pa.ArrowInvalid:
+            metadata = None
+        _check_version(f"{folder}.parquet", metadata or {})
+
+
 def merge_parts(folder: Folder, target: str) -> None:
     """Write the rows of all parts into one file, a row group at a time; nothing when it holds these parts already."""
     names = folder.part_names()

@@ -289,3 +289,18 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
     journal.write_bytes(b"not a database, but long enough to have a header" * 10)
     with pytest.raises(RunError, match=f"{journal} is damaged; move it away"):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["no Parquet", "another's"])
+def test_a_file_of_the_user_beside_an_output_is_not_written_over(tmp_path: Path, kind: str) -> None:
+    with store(tmp_path / "captions") as first:
+        first.append([row("a")])
+    mine = tmp_path / "captions.parquet"
+    if kind == "another's":
+        pq.write_table(pa.table({"key": ["a"]}), mine)
+    else:
+        mine.write_text("mine")
+    before = mine.read_bytes()
+    with pytest.raises(UserError, match=r"captions\.parquet was not written by Nightcap"):
+        opened(mine)
+    assert mine.read_bytes() == before
