@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from queue import SimpleQueue
 from typing import TypeVar
@@ -56,7 +57,7 @@ def concurrently(
         while not isinstance(result := results.get(), _End):
             yield result
     finally:
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # it has ended
             loop.call_soon_threadsafe(done.cancel)
         thread.join()
     if result.error is not None:

@@ -7,7 +7,7 @@ Bytes are counted from before they are fetched until they are prepared.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
 from pipeline.clock import Clock
@@ -17,7 +17,7 @@ from pipeline.engine.preparing.preparer import Fetched, failure_of
 from pipeline.engine.record import Unprepared
 from pipeline.engine.stages import Line
 from pipeline.engine.stop import Stop
-from pipeline.errors import ImageError, NightcapError, Unavailable
+from pipeline.errors import ImageError, NightcapError, RunError, Unavailable, UserError
 from pipeline.items import SourceImage
 from pipeline.sources import RemoteSource, Source, WebReader, remote_source
 
@@ -52,6 +52,7 @@ class Fetcher:
     ) -> None:
         self._by_url = by_url
         self._source = source
+        self._stop = stop
         self._clock = clock
         self._rng = rng
         self._health: dict[RemoteSource, _Health] = {}
@@ -69,32 +70,38 @@ class Fetcher:
 
         Raises RunError or UserError when the whole source is in trouble.
         """
+        return await self._until_stopped(image, self._head_or_whole(remote, image))
+
+    async def fetch_again(self, image: SourceImage) -> Fetched | Unprepared | None:
+        """The whole image, of which the beginning was fetched before; otherwise as `fetch`."""
+        remote = self.remote(image)
+        assert remote is not None
+        return await self._until_stopped(image, self._whole(remote, image))
+
+    async def _until_stopped(
+        self, image: SourceImage, fetching: Coroutine[None, None, Fetched]
+    ) -> Fetched | Unprepared | None:
+        if self._stop.requested:  # while it was waited for room
+            fetching.close()
+            return None
         try:
             async with asyncio.timeout(None) as scope:
                 self._interruptible.add(scope)
                 try:
-                    if self._by_url and self._by_url.is_on and isinstance(remote, WebReader):
-                        head = await self._patiently(remote, lambda: remote.fetch_head(image, HEAD_BYTES))
-                        if holds_header(head):
-                            return Fetched(image, head, by_url=True)
-                    return await self._whole(remote, image)
+                    return await fetching
                 finally:
                     self._interruptible.discard(scope)
-        except TimeoutError:
-            if scope.expired():
-                return None
+        except (RunError, UserError):
             raise
-        except ImageError as error:
-            return Unprepared(image, failure_of(error, image.key))
+        except Exception as error:  # trouble of the image; and a bug somewhere costs one row, not the night
+            return None if scope.expired() else Unprepared(image, failure_of(error, image.key))
 
-    async def fetch_again(self, image: SourceImage) -> Fetched | Unprepared | None:
-        """The whole image, of which the beginning was fetched before."""
-        remote = self.remote(image)
-        assert remote is not None
-        try:
-            return await self._whole(remote, image)
-        except ImageError as error:
-            return Unprepared(image, failure_of(error, image.key))
+    async def _head_or_whole(self, remote: RemoteSource, image: SourceImage) -> Fetched:
+        if self._by_url and self._by_url.is_on and isinstance(remote, WebReader):
+            head = await self._patiently(remote, lambda: remote.fetch_head(image, HEAD_BYTES))
+            if holds_header(head):
+                return Fetched(image, head, by_url=True)
+        return await self._whole(remote, image)
 
     async def _whole(self, remote: RemoteSource, image: SourceImage) -> Fetched:
         return Fetched(image, await self._patiently(remote, lambda: remote.fetch(image)))
@@ -166,8 +173,6 @@ async def _fetch(line: Line, fetcher: Fetcher, image: SourceImage) -> None:
         found = await fetcher.fetch(remote, image)
     except NightcapError as error:
         line.stop.fail(error)
-    except Exception as error:  # a bug somewhere costs one row, not the night
-        found = Unprepared(image, failure_of(error, image.key))
     if isinstance(found, Fetched):
         line.fetched.give_back(taken - len(found.data))  # the preparer gives the rest back
         await line.todo.put(found)

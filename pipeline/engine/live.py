@@ -247,8 +247,10 @@ async def _run_stages(run: _Run, provider: Provider, store: Store, pools: Pools,
                 recorder = start(record_images(line, store, context, pools.disk, run.clock), name="record")
                 recorder.add_done_callback(lambda _: [task.cancel() for task in alongside])
     finally:
-        await record_rest(line, store, context, pools.disk)
-        await close_source(run.source)
+        try:
+            await record_rest(line, store, context, pools.disk)
+        finally:
+            await close_source(run.source)
     if listed_keys is not None and run.stats.listing_done and not run.stop.requested:
         run.stats.pruned = await on(pools.disk, _prune, store, listed_keys)
 

@@ -25,7 +25,7 @@ from pipeline.engine.record import Asked, Outcome, RowContext, Unprepared, is_re
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
-from pipeline.items import Answer, Record, Request, SourceImage
+from pipeline.items import Answer, Record, Reply, Request, SourceImage
 from pipeline.store import RowsToRetry, Store
 
 PAGE_IMAGES = 256
@@ -168,7 +168,9 @@ async def ask_images(line: Line, asking: Asking) -> None:
     """Ask one image at a time; as many of these loops run as requests may be in flight."""
     with line.done.sending():
         while requests := await line.ready.get():
-            await _settle(line, asking, requests.pop())
+            line.ready.add_sender()  # it may put copies back, which all are still needed for
+            with line.ready.sending():
+                await _settle(line, asking, requests.pop())
 
 
 async def _settle(line: Line, asking: Asking, request: Request) -> None:
@@ -201,6 +203,8 @@ async def _ask(line: Line, asking: Asking, request: Request) -> Asked | None:
         return None
     # Without its body: a row needs none, and rows wait for each other longer than requests do.
     asked = Asked(answer.remade or replace(request, body=b""), answer)
+    if asked.request.by_url and isinstance(answer.outcome, Reply):
+        asking.by_url.worked()
     again = asking.reask.again(request, answer)
     if again is None:
         return asked
@@ -217,7 +221,7 @@ async def _answer(line: Line, asking: Asking, request: Request) -> Answer | None
         return None if line.stop.requested else await asking.provider.ask(request, asking.remake)
     except ThrottleClosed:
         return None
-    except RunError as error:
+    except NightcapError as error:
         line.stop.fail(error)
         return None
 

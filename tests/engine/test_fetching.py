@@ -166,6 +166,28 @@ async def test_a_stop_ends_the_waiting_at_once() -> None:
     assert of.fetched.used == 0
 
 
+async def test_who_waits_for_room_when_the_run_stops_does_not_begin() -> None:
+    clock, of = FakeClock(), line()
+    of.fetched = ByteBudget(1)
+    clock.call_later(20, lambda: of.stop.request("interrupted"))
+    source = RemoteListing({str(number): b"x" for number in range(20)}, lambda image, attempt: BUSY)
+    came, failed = await fetched(source, of, clock)
+    assert came == failed == []
+    assert clock.elapsed == 20
+    assert set(source.attempts) == {"0"}
+
+
+async def test_a_stop_ends_a_second_fetch_too() -> None:
+    clock, of = FakeClock(), line()
+    clock.call_later(20, lambda: of.stop.request("interrupted"))
+    source = RemoteListing({"a": b"x"}, lambda image, attempt: BUSY)
+    fetcher = Fetcher(source, of.stop, clock, random.Random(1))
+    with clock.autojump():
+        for _ in range(2):  # when it is under way, and when it has not begun
+            assert await fetcher.fetch_again(next(source.list())) is None
+    assert clock.elapsed == 20
+
+
 async def test_only_what_is_remote_is_fetched() -> None:
     source = Several(
         [Part("here", "here", Listing({"a": b"1"})), Part("there", "there", RemoteListing({"a": b"1", "b": b"2"}))]

@@ -28,7 +28,8 @@ class Budget:
         """Worst cases of requests whose bill was lost with their answer."""
         self.reserved = Decimal(0)
         self._in_flight = 0
-        self._factor = MARGIN
+        self.margin = MARGIN
+        """What a prediction is multiplied by; it grows with the bills."""
         self._goes_alone = True
 
     def __repr__(self) -> str:
@@ -38,7 +39,7 @@ class Budget:
         """What the request costs at most; infinite when nobody can say."""
         usage = Usage(prompt_tokens=request.predicted_prompt_tokens, completion_tokens=request.max_tokens or max_tokens)
         cost = price.cost(usage) if price else None
-        return Decimal("Infinity") if cost is None else (cost * self._factor).quantize(STEP)
+        return Decimal("Infinity") if cost is None else (cost * self.margin).quantize(STEP)
 
     def fits(self, usd: Decimal) -> bool:
         """Whether it may leave now. The first goes alone: should the provider count otherwise than predicted, its bill
@@ -62,8 +63,11 @@ class Budget:
         self.reserved -= usd
         self._in_flight -= 1
 
-    def settle(self, usd: Decimal, billed: Decimal | None) -> None:
-        """Its answer is here; `billed` is None when nobody knows what it cost."""
+    def settle(self, usd: Decimal, billed: Decimal | None, margin: Decimal) -> None:
+        """Its answer is here; `billed` is None when nobody knows what it cost.
+
+        `margin` is that of its reservation: many may have left before a bill was learned from, and all say the same.
+        """
         self.give_back(usd)
         self._goes_alone = self._goes_alone and billed == 0
         if billed is None:
@@ -71,7 +75,7 @@ class Budget:
             return
         self.spent += billed
         if usd and billed > usd:
-            self._factor *= billed / usd
+            self.margin = max(self.margin, margin * billed / usd)
 
 
 def may_be_billed(failure: Failure) -> bool:

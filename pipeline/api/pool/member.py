@@ -46,6 +46,8 @@ class Permit:
     probe: bool
     reserved_usd: Decimal = Decimal(0)
     """Set aside for it."""
+    margin: Decimal = Decimal(1)
+    """What its prediction was multiplied by for that."""
     billed_usd: Decimal | None = None
     """Said by its owner before it is settled; None: unknown."""
 

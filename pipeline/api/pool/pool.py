@@ -55,7 +55,7 @@ class Pool:
         """The request leaves for this endpoint."""
         permit = member.admit(request, now)
         if self.budget:
-            permit.reserved_usd = self._worst_usd(member, request)
+            permit.reserved_usd, permit.margin = self._worst_usd(member, request), self.budget.margin
             self.budget.reserve(permit.reserved_usd)
         return permit
 
@@ -69,7 +69,7 @@ class Pool:
         """A request ended."""
         self._end(permit)
         if self.budget:
-            self.budget.settle(permit.reserved_usd, permit.billed_usd)
+            self.budget.settle(permit.reserved_usd, permit.billed_usd, permit.margin)
         permit.member.limiter.settle(permit.admission, now)
 
     def withdraw(self, permit: Permit) -> None:

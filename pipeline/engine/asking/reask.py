@@ -3,16 +3,13 @@
 Both answers were paid for: the row holds the usage of both, and the prediction of both beside it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TypeVar
 
 from pipeline.engine.asking.lint import LanguageCheck
 from pipeline.engine.record import Asked, judge
-from pipeline.items import Answer, Failure, Reply, Request, Usage
-
-Number = TypeVar("Number", int, Decimal)
+from pipeline.items import Answer, Failure, Reply, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +38,17 @@ class Reask:
             attempts=first.attempts + second.attempts,
             started_at=first.started_at,
             finished_at=second.finished_at,
-            usage=_sum(first.usage, second.usage),
+            usage=first.usage.plus(second.usage),
             cost_usd=_plus(first.cost_usd, second.cost_usd),
             price_date=second.price_date or first.price_date,
         )
-        asked = better.remade or replace(request, body=b"")
-        billed = sum(each.usage.prompt_tokens is not None for each in (first, second))
+        asked = better.remade or request
+        billed = [each.remade or request for each in (first, second) if each.usage.prompt_tokens is not None]
         predicted = replace(
             asked,
-            predicted_prompt_tokens=_times(asked.predicted_prompt_tokens, billed),
-            predicted_image_tokens=_times(asked.predicted_image_tokens, billed),
+            body=b"",
+            predicted_image_tokens=_total([each.predicted_image_tokens for each in billed or [asked]]),
+            predicted_prompt_tokens=_total([each.predicted_prompt_tokens for each in billed or [asked]]),
         )
         return Asked(predicted, answer)
 
@@ -63,14 +61,10 @@ class Reask:
         return {"captioned": 3, "truncated": 2}.get(status, int(isinstance(outcome, Reply)))
 
 
-def _sum(one: Usage, other: Usage) -> Usage:
-    names = Usage.__dataclass_fields__
-    return Usage(**{name: _plus(getattr(one, name), getattr(other, name)) for name in names})
+def _total(predictions: Sequence[int | None]) -> int | None:
+    known = [tokens for tokens in predictions if tokens is not None]
+    return sum(known) if len(known) == len(predictions) else None
 
 
-def _plus(one: Number | None, other: Number | None) -> Number | None:
-    return other if one is None else one if other is None else one + other
-
-
-def _times(predicted: int | None, billed: int) -> int | None:
-    return None if predicted is None else predicted * max(billed, 1)
+def _plus(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return other if one is None else one + (other or 0)

@@ -92,14 +92,15 @@ class Reuse:
         _remember(self._alone, content, None)
         return None, followers
 
-    async def _original(self, content: str) -> Record | None:
+    async def _original(self, content: str) -> Record | Asked | None:
         if answered := self._answered.get(content):
-            return to_record(answered, self._context)
+            return answered
         content_hash, _, own_prompt = content.partition(_AND)
         if content_hash and self._store.may_have_caption(content_hash):
             found = await on(self._disk, self._store.find_caption, content_hash, own_prompt)
-            return found if found and found.status in self._reusable else None
-        return None
+            if found and found.status in self._reusable:
+                return found
+        return self._answered.get(content)  # perhaps it was answered while the disk was asked
 
     async def _load(self) -> None:
         async with self._loading:

@@ -29,9 +29,10 @@ def read_limits(content: bytes | None, job: Mapping[str, LimitOptions]) -> dict[
     except ValueError as error:
         raise UserError(f"it is no TOML: {error}") from None
     of_all = {name: value for name, value in document.items() if not isinstance(value, dict)}
-    changes = {name: of_all | document.get(name, {}) for name in job}
-    for name, value in document.items():
-        if isinstance(value, dict) and name not in job:
+    of_one = {name: value for name, value in document.items() if isinstance(value, dict)}
+    changes = {name: of_all | of_one.get(name, {}) for name in job}
+    for name in of_one:
+        if name not in job:
             known = f"; there are {', '.join(job)}" if len(job) > 1 else ""
             raise UserError(f"there is no endpoint {name!r}{known}.")
     return {name: replace(limits, **_checked(changes[name])) for name, limits in job.items()}

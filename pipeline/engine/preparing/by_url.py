@@ -1,8 +1,10 @@
 """Images that are named by their addresses instead of being sent: which, and what when the model cannot fetch them."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.preparing.preparer import Fetched
 from pipeline.engine.preparing.remaking import Prepare, make_smaller
 from pipeline.engine.record import Unprepared
@@ -16,12 +18,16 @@ HEAD_BYTES = 64 * 1024
 MOST_REFUSED = 8
 """Refused one after the other, so many addresses say that the server fetches none."""
 
+REMADE_AT_ONCE = 8
+"""Whole originals in memory that no budget counts; all that are in flight may be refused together."""
+
 
 class ByUrl:
     """Whether addresses are sent; given up for the run when the server fetches none: each refusal costs a request."""
 
     def __init__(self, wanted: bool) -> None:
         self.is_on = wanted
+        self.remaking = asyncio.Semaphore(REMADE_AT_ONCE)
         self._refused = 0
 
     def worked(self) -> None:
@@ -53,11 +59,14 @@ async def remake(
 ) -> Request | Failure | None:
     """The same question asked otherwise: with the image in place of its address, or with a smaller one.
 
-    A Failure says what is wrong with the image, which nobody had seen before.
+    A Failure says what is wrong with the image, which nobody had seen before. Raises ThrottleClosed when the run stops.
     """
     if not request.by_url:
         return await make_smaller(prepare, request)
     by_url.refused()
-    found = await fetch(request.image)
-    [made] = await prepare([found]) if isinstance(found, Fetched) else [found]
+    async with by_url.remaking:
+        found = await fetch(request.image)
+        if found is None:
+            raise ThrottleClosed
+        [made] = await prepare([found]) if isinstance(found, Fetched) else [found]
     return made.failure if isinstance(made, Unprepared) else made

@@ -152,13 +152,18 @@ class _Worker(asyncio.Protocol):
     def busy(self) -> int:
         return LANES - len(self._lanes)
 
+    @property
+    def _seconds(self) -> float:
+        """That it may take for what it is at."""
+        return self._max_seconds if self._ready else START_SECONDS
+
     async def start(self, preparer: Preparer, max_bytes: int) -> None:
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            try:
+        try:
+            self._socket, theirs = socket.socketpair()
+            with theirs:
                 self._process = self._spawn(theirs, max_bytes)
-            except OSError as error:
-                raise RunError(f"No process for images could be started: {error}") from error
+        except OSError as error:
+            raise RunError(f"No process for images could be started: {error}") from error
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_unix_connection(lambda: self, sock=self._socket)
         self._transport.writelines(message(preparer))
@@ -219,7 +224,7 @@ class _Worker(asyncio.Protocol):
         self.alive = False
         if self._timer:
             self._timer.cancel()
-        how = self._how_it_ended()
+        how = "" if all(hop.answer.done() for hop in self._hops) else self._how_it_ended()
         for number, hop in enumerate(self._hops):
             if hop.answer.done():
                 continue
@@ -269,16 +274,18 @@ class _Worker(asyncio.Protocol):
         """From now on, the time of the hop that is being worked on."""
         if self._timer:
             self._timer.cancel()
-        seconds = self._max_seconds if self._ready else START_SECONDS
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._hangs) if self._hops else None
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._hangs) if self._hops else None
 
     def _hangs(self) -> None:
+        """Killed, and not waited for: one that hangs in a system call, as on a dead network drive, may never die."""
         self._hung = True
         self.kill()
+        assert self._transport is not None
+        self._transport.abort()
 
     def _how_it_ended(self) -> str:
         if self._hung:
-            return f"it took longer than {self._max_seconds:g} s."
+            return f"it took longer than {self._seconds:g} s."
         assert self._process is not None
         with suppress(subprocess.TimeoutExpired):
             code = self._process.wait(END_SECONDS)  # its socket is closed: it is all but gone

@@ -31,7 +31,8 @@ def test_it_is_never_passed(limit: Decimal, steps: list[tuple[str, Decimal, floa
             if what == "cancel":
                 budget.give_back(worst)
             else:
-                budget.settle(worst, None if what == "lose" else (worst * Decimal(share)).quantize(Decimal("0.01")))
+                billed = None if what == "lose" else (worst * Decimal(share)).quantize(Decimal("0.01"))
+                budget.settle(worst, billed, MARGIN)
         assert budget.reserved == sum(in_flight)
         assert budget.spent + budget.unknown + budget.reserved <= limit
 
@@ -42,16 +43,28 @@ def test_the_first_goes_alone_and_its_bill_is_learned_from() -> None:
     assert worst == 150 * MARGIN
     budget.reserve(worst)
     assert not budget.fits(worst), "nobody knows yet how the provider counts"
-    budget.settle(worst, Decimal(306))
+    budget.settle(worst, Decimal(306), MARGIN)
     assert budget.worst_usd(request(100), 50, DOLLAR_A_TOKEN) == 306, "twice as much as was thought"
     budget.reserve(Decimal(306))
     assert budget.fits(Decimal(306))
 
 
+def test_many_bills_that_say_the_same_are_learned_from_once() -> None:
+    """All of them left before the first of them came back."""
+    budget = Budget(Decimal(10_000))
+    budget.reserve(Decimal(1))
+    budget.settle(Decimal(1), Decimal(1), MARGIN)
+    for _ in range(50):
+        budget.reserve(Decimal(1))
+    for _ in range(50):
+        budget.settle(Decimal(1), Decimal("1.2"), MARGIN)
+    assert budget.margin == MARGIN * Decimal("1.2")
+
+
 def test_an_answer_of_unknown_price_keeps_its_worst_case() -> None:
     budget = Budget(Decimal(300))
     budget.reserve(Decimal(100))
-    budget.settle(Decimal(100), None)
+    budget.settle(Decimal(100), None, MARGIN)
     assert (budget.spent, budget.unknown) == (0, 100)
     assert budget.fits(Decimal(200))
     assert not budget.fits(Decimal(201))

@@ -91,6 +91,13 @@ def test_counts_that_a_server_did_not_send_stay_unknown() -> None:
     assert (row.prompt_tokens, row.completion_tokens, row.cost_usd) == (7, None, None)
 
 
+def test_the_prediction_is_that_of_all_that_is_on_the_bill() -> None:
+    """Of a first answer that was itself made of two requests, the second of them smaller."""
+    first = replace(answer(SORRY), remade=replace(request(), predicted_image_tokens=340, predicted_prompt_tokens=370))
+    row = to_record(Reask((), 0).both(request(), first, answer(GOOD)), context())
+    assert (row.predicted_image_tokens, row.predicted_prompt_tokens) == (340 + 255, 370 + 270)
+
+
 async def test_the_first_answer_survives_a_cancel_and_trouble_of_the_second() -> None:
     """It is paid for, whatever becomes of the second."""
 

@@ -38,6 +38,7 @@ def test_of_all_endpoints_and_of_one() -> None:
         (b"concurrency = 0", "give 1 or more"),
         (b"[north]\nrpm = 3", "no endpoint 'north'; there are west, east"),
         (b"[west]\nprompt = 'x'", "not 'prompt'"),
+        (b"west = 300", "not 'west'"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(content: bytes, said: str) -> None:

@@ -1,7 +1,10 @@
 """Images named by their addresses: a model's server that fetches them, one that cannot, and what the rows say."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +12,28 @@ import pytest
 from aiohttp import ClientSession, web
 
 from pipeline import Job, run_async
+from pipeline.api.throttle import ThrottleClosed
 from pipeline.emulator.app import Running
-from pipeline.engine.preparing.by_url import HEAD_BYTES, MOST_REFUSED, ByUrl, holds_header
+from pipeline.engine.asking.reuse import Reuse
+from pipeline.engine.preparing.by_url import HEAD_BYTES, MOST_REFUSED, REMADE_AT_ONCE, ByUrl, holds_header, remake
+from pipeline.engine.preparing.preparer import Fetched, Listed
+from pipeline.engine.record import Unprepared
+from pipeline.engine.stages import Asking, ask_images
+from pipeline.items import Answer, Request, SourceImage
 from pipeline.store import iter_batches
 from pipeline.store.schema import SCHEMA
+from tests.engine.making import (
+    NO_REASK,
+    MemoryStore,
+    ScriptedProvider,
+    answer,
+    context,
+    line,
+    nothing_smaller,
+    reply,
+    request,
+)
+from tests.helpers.clock import FakeClock
 from tests.helpers.pictures import encoded, photo
 from tests.helpers.web_server import WebServer, serve
 
@@ -88,6 +109,58 @@ async def test_a_server_that_cannot_fetch_is_sent_the_bytes(tmp_path: Path, emul
         assert row["sent_bytes"] > 0
         assert row["prompt_tokens"] == row["predicted_prompt_tokens"]
     assert emulator.stats.requests >= count + MOST_REFUSED
+
+
+@pytest.mark.parametrize("fetches", [True, False])
+async def test_an_address_that_is_fetched_says_so_of_the_others(fetches: bool) -> None:
+    async def ask(each: Request) -> Answer:
+        return replace(answer(reply()), remade=None if fetches else replace(each, by_url=False))
+
+    by_url, of = ByUrl(True), line()
+    for _ in range(MOST_REFUSED - 1):
+        by_url.refused()
+    with ThreadPoolExecutor(1) as disk, of.ready.sending():
+        reuse = Reuse(MemoryStore(), disk, context(), FakeClock())
+        asking = ask_images(of, Asking(ScriptedProvider(ask), nothing_smaller, reuse, NO_REASK, by_url))
+        task = asyncio.ensure_future(asking)
+        await of.in_flight.take(4)
+        await of.ready.put(replace(request(), by_url=True))
+        await of.done.wait()
+        task.cancel()
+    by_url.refused()
+    assert by_url.is_on is fetches
+
+
+async def test_when_the_run_stops_nothing_is_made_for_it() -> None:
+    async def stopped(image: SourceImage) -> None:
+        return None
+
+    async def prepare(images: Sequence[Listed]) -> list[Request | Unprepared]:
+        raise AssertionError("there is nothing to prepare")
+
+    with pytest.raises(ThrottleClosed):
+        await remake(prepare, stopped, ByUrl(True), replace(request(), by_url=True))
+
+
+async def test_few_whole_images_are_in_memory_when_all_addresses_are_refused() -> None:
+    together = most = 0
+
+    async def fetch(image: SourceImage) -> Fetched:
+        nonlocal together, most
+        together += 1
+        most = max(most, together)
+        await asyncio.sleep(0)
+        return Fetched(image, b"whole")
+
+    async def prepare(images: Sequence[Listed]) -> list[Request | Unprepared]:
+        nonlocal together
+        await asyncio.sleep(0)
+        together -= len(images)
+        return [request()]
+
+    by_url, asked = ByUrl(True), replace(request(), by_url=True)
+    await asyncio.gather(*(remake(prepare, fetch, by_url, asked) for _ in range(100)))
+    assert most == REMADE_AT_ONCE
 
 
 async def test_an_image_that_turns_out_broken_says_so(tmp_path: Path, emulator: Running) -> None:

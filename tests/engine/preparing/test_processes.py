@@ -36,6 +36,11 @@ class Trouble:
         kind = image.key.partition("-")[0]
         if kind == "hang":
             time.sleep(60)
+        if kind == "orphan":
+            if not os.fork():
+                with (self._notes / "pid").open("w") as note:
+                    note.write(str(os.getpid()))
+            time.sleep(60)
         if kind == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         if kind == "exit":
@@ -131,6 +136,17 @@ async def test_only_the_image_that_brings_a_process_down_has_no_request(tmp_path
         assert tries(tmp_path, f"{kind}-b") == 2, "once among others, once alone"
         [again] = await opened.prepare([image("i")])
         assert isinstance(again, Request), "another process has taken its place"
+
+
+async def test_a_process_that_cannot_be_killed_is_not_waited_for(tmp_path: Path) -> None:
+    """As in a system call on a dead network drive: here, a child of it keeps the connection open."""
+    async with asyncio.timeout(30), processes(tmp_path, seconds=1) as opened:
+        [broken] = await opened.prepare([image("orphan")])
+        [fine] = await opened.prepare([image("a")])
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert isinstance(broken, Unprepared)
+    assert "it took longer than 1 s" in broken.failure.message
+    assert isinstance(fine, Request)
 
 
 async def test_an_image_that_wants_all_the_memory_is_a_row_and_the_process_lives(tmp_path: Path) -> None:
