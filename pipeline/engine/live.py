@@ -103,7 +103,8 @@ class _Run:
         ended = self.metrics.ended or self.clock.monotonic()
         seconds = ended - self.begun
         out, ending = without_secrets(plan.out), self._ending()
-        return Summary(self.id, out, plan.asked, seconds, stats, ending, message, input_usd, self.metrics)
+        summary = Summary(self.id, out, plan.asked, seconds, stats, ending, message, input_usd, self.metrics)
+        return replace(summary, trouble_exit_code=stop.error.exit_code) if stop.error else summary
 
     def budget_is_spent(self, budget: Budget) -> None:
         """It has no room for another request."""

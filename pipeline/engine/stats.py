@@ -132,10 +132,14 @@ class Summary:
     input_usd: Decimal | None = None
     """Price of one prompt token; None: unknown."""
     metrics: RunMetrics = field(default_factory=RunMetrics)
+    trouble_exit_code: int = EXIT_CODES["trouble"]
+    """Of the trouble that stopped it: 2 where the source itself was wrong, which a long listing may tell late."""
 
     @property
     def exit_code(self) -> int:
-        """0 every image captioned, 1 some without, 3 trouble, 4 a limit of the user's, 130/143 interrupted."""
+        """0 every image captioned, 1 some without, 2 or 3 trouble, 4 a limit of the user's, 130/143 interrupted."""
+        if self.stopped == "trouble":
+            return self.trouble_exit_code
         if self.stopped:
             return EXIT_CODES[self.stopped]
         return int(self.stats.recorded > self.stats.captioned or self.stats.skipped_without_caption > 0)

@@ -30,7 +30,7 @@ def explained(error: Exception, location: Location) -> NightcapError:
         names = f"{_CREDENTIALS[location.kind]}{hint}"
         return UserError(f"No credentials for {location.base[:-1]} were found in the environment: set {names}.")
     if (code := _found(_CODE, text)) in _TROUBLE_OF_ONE:
-        return ImageError("unreadable", f"The object is archived ({code}); restore it first.")
+        return ImageError("unreadable", f"The object is archived ({code}); restore it, then `nightcap retry`.")
     if code in _MISSING:
         kind = "container" if location.kind == "az" else "bucket"
         return UserError(f"There is no {kind} {location.base[:-1]}; check its name and the account.")

@@ -16,10 +16,14 @@ pytestmark = pytest.mark.integration
 
 @pytest.mark.parametrize(
     ("source", "key", "code", "stopped"),
-    [("photos", "right-key", 0, None), ("photos", "wrong-key", 3, "trouble"), ("nowhere", "right-key", 2, "trouble")],
-)
+    [
+        ("photos", "right-key", 0, None), ("photos", "wrong-key", 3, "trouble"), ("nowhere", "right-key", 2, "trouble"),
+        ("twice.txt", "right-key", 2, "trouble"),
+    ],
+)  # fmt: skip
 async def test_how_a_night_ended_is_told(tmp_path: Path, source: str, key: str, code: int, stopped: str | None) -> None:
     write_jpegs(tmp_path / "photos", 2)
+    (tmp_path / "twice.txt").write_text("photos/0000.jpg\nphotos/0000.jpg\n")
     last = tmp_path / "last.json"
     job = tmp_path / "job.toml"
     job.write_text(
@@ -31,6 +35,8 @@ async def test_how_a_night_ended_is_told(tmp_path: Path, source: str, key: str, 
         ended = await nightcap("run", job, "--base-url", emulator.base_url, env=environ)
     summary = json.loads(last.read_text())
     assert (ended.code, summary["exit_code"], summary["stopped"]) == (code, code, stopped), ended.err
+    for run in (tmp_path / "out").glob("_nightcap/runs/*.json"):
+        assert json.loads(run.read_text())["exit_code"] == code
     assert [document.pop("text") for document in told]
     assert told == [summary]
     assert SECRET not in ended.err + ended.out + last.read_text()

@@ -1,8 +1,8 @@
 """Reading at any place of what a gzip file unpacks to.
 
 Gzip can only be unpacked forwards. A reader keeps its place and goes on from there, so what is asked for in order is
-unpacked once; for what lies behind there are copies of the unpacker's state (about 40 KB each) along the way. Measured:
-300 MB a second.
+unpacked once; for what lies behind there are copies of the unpacker's state along the way (200 KB each with the packed
+bytes at hand). Measured: 300 MB a second.
 """
 
 import os
