@@ -33,7 +33,9 @@ from pipeline.sources import SourceOptions, open_source
 from pipeline.store import SCHEMA, iter_batches, read_status
 from tests.helpers.clock import FakeClock
 from tests.helpers.folders import write_jpegs, write_variant
+from tests.helpers.pictures import encoded, photo
 from tests.helpers.servers import emulate
+from tests.helpers.web_server import serve
 from tests.helpers.zero_latency_endpoint import zero_latency_endpoint
 
 OUR_THREADS = ("image_", "disk_", "list_")
@@ -429,6 +431,21 @@ async def test_an_output_that_is_deleted_stops_the_run_with_its_summary(photos: 
     assert stats.unrecorded > 0 < stats.unrecorded_usd, "what was spent is told, recorded or not"
     assert stats.recorded + stats.unrecorded == server.stats.answered
     assert stats.left == 40 - stats.recorded, "a row counts when the store has taken it"
+
+
+async def test_a_disk_in_trouble_leaves_no_connection_to_a_source_open(tmp_path: Path) -> None:
+    files = {f"{number}.jpg": encoded(photo(96, 64, grain=40, seed=number)) for number in range(20)}
+    async with emulate(EmulatorOptions(latency=0.05)) as server, serve(files) as web:
+        (tmp_path / "list.txt").write_text("".join(f"{web.url}{name}\n" for name in files))
+        options = {"base_url": server.base_url, "concurrency": 2, "allow_private_network": True}
+        job = Job.create(tmp_path / "list.txt", tmp_path / "out", model="openai:gpt-4o", **options)
+        running = asyncio.ensure_future(run_async(job))
+        await until(lambda: server.stats.answered >= 4)
+        shutil.rmtree(job.out)
+        with pytest.raises(RunError, match="moved or deleted"):
+            await running
+        del running
+        gc.collect()  # a session that was left open would warn, and warnings are errors
 
 
 async def test_trouble_before_the_first_image_has_no_summary(photos: Path, emulator: Running) -> None:
