@@ -260,6 +260,8 @@ def _prune(store: Store, listed: ListedKeys) -> int:
     if not len(listed):
         log.warning("The source lists nothing at all, so nothing is pruned: perhaps it is not there.")
         return 0
+    if listed.unsure:
+        log.warning("A list has rows that cannot be understood, so nothing of it is pruned; status shows them.")
     return store.prune(listed)
 
 

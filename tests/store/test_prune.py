@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.clock import SystemClock
+from pipeline.items import Failure
 from pipeline.store import StoreOptions, compact, iter_batches
 from pipeline.store.keys.prune import ListedKeys
 from tests.store.rows import Killed, Killer, abandon, image, row, store
@@ -46,6 +48,17 @@ def test_of_several_sources_one_that_lists_nothing_is_not_there(tmp_path: Path) 
         opened.append([row(key) for key in ("here/a", "here/gone", "disk/a", "disk/b")])
         assert opened.prune(listing("here/a", prefixes=("here/", "disk/"))) == 1
     assert keys(tmp_path) == ["disk/a", "disk/b", "here/a"]
+
+
+@pytest.mark.parametrize(("prefixes", "kept"), [((), {"l/a", "l/b", "m/c"}), (("l/", "m/"), {"l/a", "l/b", "m/d"})])
+def test_a_row_that_cannot_be_understood_may_be_any(tmp_path: Path, prefixes: tuple[str, ...], kept: set[str]) -> None:
+    listed = ListedKeys(prefixes)
+    invalid = replace(image("l/x.csv::3"), failure=Failure("invalid_row", "Line 3."))
+    assert len(list(listed.of([image("l/a"), invalid, image("m/d")]))) == 3
+    with store(tmp_path) as opened:
+        opened.append([row(key) for key in ("l/a", "l/b", "m/c", *(["m/d"] if prefixes else []))])
+        opened.prune(listed)
+    assert set(keys(tmp_path)) == kept
 
 
 @pytest.mark.parametrize("power_loss", [False, True])

@@ -2,7 +2,8 @@
 
 Only a listing that came to its end says that an image is gone. What could not be looked at is not gone: a folder or an
 archive that could not be listed keeps the rows below it, and a source that lists nothing at all, alone or as one of
-several, is rather not there, such as a disk that is not mounted.
+several, is rather not there, such as a disk that is not mounted. A row of a list that cannot be understood may have
+been any image's.
 """
 
 from array import array
@@ -25,8 +26,11 @@ class ListedKeys:
         """`prefixes`: of several sources, what the keys of each begin with; ends in `/`."""
         self._hashes = array("q")
         self._unlisted: list[str] = []
+        self._prefixes = frozenset(prefixes)
         self._silent = set(prefixes)
         """Of sources that have listed nothing so far."""
+        self.unsure: set[str] = set()
+        """Of sources with a row that cannot be understood; empty text: of the only one."""
 
     def __len__(self) -> int:
         return len(self._hashes)
@@ -36,7 +40,10 @@ class ListedKeys:
         for image in listing:
             self._hashes.append(hash_text(image.key))
             if self._silent:
-                self._silent.discard(image.key.partition("/")[0] + "/")
+                self._silent.discard(_first_folder(image.key))
+            if image.failure and image.failure.reason == "invalid_row":
+                prefix = _first_folder(image.key)
+                self.unsure.add(prefix if prefix in self._prefixes else "")
             if image.key.endswith(("/", "::")):  # stands for a folder or an archive that could not be listed
                 self._unlisted.append(image.key)
             yield image
@@ -44,10 +51,14 @@ class ListedKeys:
     def gone(self, keys: pa.ChunkedArray) -> Mask:
         """Which of these keys the listing did not have. A key that shares its hash with another is taken for it."""
         gone: Mask = ~are_in(hash_strings(keys), self._ordered)
-        for folder in (*self._unlisted, *self._silent):
+        for folder in (*self._unlisted, *self._silent, *self.unsure):
             gone &= ~pc.starts_with(keys, folder).to_numpy(zero_copy_only=False)
         return gone
 
     @cached_property
     def _ordered(self) -> Hashes:
         return np.sort(np.array(self._hashes, np.int64))
+
+
+def _first_folder(key: str) -> str:
+    return key.partition("/")[0] + "/"
