@@ -27,6 +27,8 @@ PASSING = {
     "insufficient_quota": "429, the account has no money left",
     "credit_balance_exhausted": "429, the same in its newer form",
     "organization_spend_limit_exceeded": "429, the account's own limit",
+    "project_spend_limit_exceeded": "429, the project's",
+    "organization_usage_limit_exceeded": "429, the limit that the provider has set the account",
     "unauthorized": "401",
     "forbidden": "403",
     "model_not_found": "404",

@@ -24,7 +24,8 @@ from tests.helpers.servers import emulate
 
 # What ends a run, and what never ends at all, is no matter of money.
 ENDS_THE_RUN = {
-    "insufficient_quota", "credit_balance_exhausted", "organization_spend_limit_exceeded", "unauthorized", "forbidden",
+    "insufficient_quota", "credit_balance_exhausted", "organization_spend_limit_exceeded",
+    "project_spend_limit_exceeded", "organization_usage_limit_exceeded", "unauthorized", "forbidden",
     "model_not_found", "deployment_not_found", "hang", "slow_body",
 }  # fmt: skip
 FAULT_NAMES = sorted(FAULTS.keys() - ENDS_THE_RUN)

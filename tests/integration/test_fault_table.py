@@ -43,6 +43,8 @@ TABLE: dict[str, tuple[str, str | None]] = {
     "insufficient_quota": (NO_QUOTA, NO_QUOTA),
     "credit_balance_exhausted": (NO_QUOTA, NO_QUOTA),
     "organization_spend_limit_exceeded": (NO_QUOTA, NO_QUOTA),
+    "project_spend_limit_exceeded": (NO_QUOTA, NO_QUOTA),
+    "organization_usage_limit_exceeded": (NO_QUOTA, NO_QUOTA),
     "unauthorized": (NO_CREDENTIALS, NO_CREDENTIALS),
     "forbidden": (NO_CREDENTIALS, NO_CREDENTIALS),
     "model_not_found": (NO_ADDRESS, NO_ADDRESS),

@@ -137,6 +137,18 @@ _ORDERED = {
         type="insufficient_quota",
         code="organization_spend_limit_exceeded",
     ),
+    "project_spend_limit_exceeded": WireError(
+        429,
+        "Your project has reached its spend limit.",
+        type="insufficient_quota",
+        code="project_spend_limit_exceeded",
+    ),
+    "organization_usage_limit_exceeded": WireError(
+        429,
+        "Your organization has reached its usage limit.",
+        type="insufficient_quota",
+        code="organization_usage_limit_exceeded",
+    ),
     "forbidden": WireError(
         403,
         "Country, region, or territory not supported",
