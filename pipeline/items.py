@@ -43,6 +43,8 @@ class SourceImage:
     """This image's own, in place of the job's; `version` changes with it."""
     address: str | None = field(default=None, repr=False)
     """Where to read it when `uri` leaves out a secret, such as a signed URL. Never written anywhere."""
+    members: tuple["SourceImage", ...] = ()
+    """The images that are asked about together, in order, when this one stands for them; empty: a single image."""
     failure: "Failure | None" = None
     """Why it will not be captioned, when the listing knows already: nothing is read, this is its row."""
 
@@ -59,6 +61,8 @@ class Probe:
     """EXIF orientation 1..8; 5 to 8 mean that the stored sides are swapped."""
     frames: int = 1
     """More than one: animated (or a multi-page TIFF); the first frame is what is captioned."""
+    duration: float | None = None
+    """Seconds, of a video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +252,8 @@ class Record:
     height: int | None = None
     format: str | None = None
     bytes: int | None = None
+    duration: float | None = None
+    members: tuple[str, ...] | None = None
     reason: str | None = None
     message: str | None = None
     caption: str | None = None

@@ -181,7 +181,7 @@ async def run_async(job: Job, observer: Observer | None = None) -> Summary:
     RunError (its `summary` says what was done) for trouble that stops the run. First SIGINT or SIGTERM: finish what
     was sent; second: stop at once.
     """
-    from pipeline.engine.live import run_live  # with HTTP client and Parquet: 0.5 s that an estimate does not need
+    from pipeline.engine.live.run import run_live  # with HTTP client and Parquet: 0.5 s that an estimate does not need
 
     clock = SystemClock()
     notifier = Notifier(job.notify, os.environ, clock)

@@ -12,10 +12,10 @@ import click
 import pytest
 
 import pipeline
+from pipeline.api.endpoint import catalogue_name
 from pipeline.cli import nightcap
-from pipeline.cli.options import read_job
+from pipeline.cli.common.options import read_job
 from pipeline.emulator.app import Running
-from pipeline.engine.live import catalogue_name
 from pipeline.engine.stats import EXIT_CODES
 from pipeline.models import find_model
 from tests.helpers.folders import write_jpegs

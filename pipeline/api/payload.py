@@ -7,6 +7,8 @@ images: 0.14 ms an image instead of 2.2 ms for base64 + json.dumps).
 """
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -60,6 +62,16 @@ _END = b'"}}]}]}'
 
 
 @dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """One of several images of a request."""
+
+    label: str
+    """What the model is told before it: `Image 1: a.jpg`, `00:01.500`."""
+    format: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class TailTemplate:
     """The rest of the body. The text comes before the image, so that requests share the longest possible beginning for
     the provider's prompt cache.
@@ -77,6 +89,17 @@ class TailTemplate:
         mime = b"data:image/" + image_format.encode() + b";base64,"
         return b"".join((text, self.middle, mime, pybase64.b64encode(data), _END))
 
+    def render_several(self, images: Sequence[LabelledImage], prompt: str | None = None) -> bytes:
+        """For images that are asked about together: each after its label, in the order given."""
+        text = self.prompt if prompt is None else json.dumps(prompt).encode()
+        parts = [text]
+        for number, image in enumerate(images):
+            label = json.dumps(image.label).encode()
+            mime = b"data:image/" + image.format.encode() + b";base64,"
+            ended = b'"}},' if number else b"},"
+            parts += [ended, b'{"type":"text","text":', label, self.middle, mime, pybase64.b64encode(image.data)]
+        return b"".join((*parts, _END))
+
     def render_url(self, url: str, prompt: str | None = None) -> bytes:
         """For an image that the model fetches itself."""
         text = self.prompt if prompt is None else json.dumps(prompt).encode()
@@ -89,10 +112,12 @@ def tail_template(options: ModelOptions) -> TailTemplate:
     return TailTemplate(json.dumps(options.prompt).encode(), middle)
 
 
+_DETAIL = re.compile(rb'\{"detail":"[a-z]*",')  # JSON escapes the quotes of a prompt: this one is ours
+
+
 def without_detail(tail: bytes) -> bytes:
-    """The same without the image's detail, for an endpoint that does not know it."""
-    before, found, after = tail.partition(b'{"detail":')  # JSON escapes the quotes of a prompt: this one is ours
-    return before + b"{" + after.partition(b",")[2] if found else tail
+    """The same without the images' detail, for an endpoint that does not know it."""
+    return _DETAIL.sub(b"{", tail)
 
 
 def image_of(tail: bytes) -> bytes:

@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from pipeline.cli.common.terminal import open_log, show_line
 from pipeline.cli.compact import compact
 from pipeline.cli.doctor import doctor
 from pipeline.cli.emulate import emulate
@@ -18,7 +19,6 @@ from pipeline.cli.request import request
 from pipeline.cli.retry import retry
 from pipeline.cli.run import run
 from pipeline.cli.status import status
-from pipeline.cli.terminal import open_log, show_line
 from pipeline.cli.tokens import tokens
 from pipeline.errors import NightcapError
 

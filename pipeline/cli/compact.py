@@ -4,7 +4,7 @@ import json
 
 import click
 
-from pipeline.cli.terminal import show
+from pipeline.cli.common.terminal import show
 
 
 @click.command()
@@ -24,7 +24,7 @@ def compact(out: str, rows_per_part: int, as_json: bool) -> None:
     nothing.
     """
     from pipeline.clock import SystemClock
-    from pipeline.engine.live import new_run_id
+    from pipeline.engine.live.run import new_run_id
     from pipeline.objects import without_secrets
     from pipeline.store import StoreOptions
     from pipeline.store import compact as compact_output

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import model_options, read_job
-from pipeline.cli.terminal import show_line
+from pipeline.cli.common.options import model_options, read_job
+from pipeline.cli.common.terminal import show_line
 
 
 @click.command()

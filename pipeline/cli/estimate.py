@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import limit_options, read_job, request_options
-from pipeline.cli.terminal import show
+from pipeline.cli.common.options import limit_options, read_job, request_options
+from pipeline.cli.common.terminal import show
 
 if TYPE_CHECKING:
     from pipeline.job import Job

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import model_options, read_job
-from pipeline.cli.terminal import show_line
+from pipeline.cli.common.options import model_options, read_job
+from pipeline.cli.common.terminal import show_line
 
 if TYPE_CHECKING:
     from pipeline.preview import Preview

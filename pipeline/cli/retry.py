@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import comma_separated, limit_options, max_cost_option
+from pipeline.cli.common.options import comma_separated, limit_options, max_cost_option
+from pipeline.cli.common.terminal import show
 from pipeline.cli.run import run_and_show
-from pipeline.cli.terminal import show
 
 
 @click.command()

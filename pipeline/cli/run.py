@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.common.options import comma_separated, limit_options, max_cost_option, model_options, read_job
+from pipeline.cli.common.terminal import show
 from pipeline.cli.estimate import show_estimate
-from pipeline.cli.options import comma_separated, limit_options, max_cost_option, model_options, read_job
-from pipeline.cli.terminal import show
 
 if TYPE_CHECKING:
     from pipeline.engine.stats import Summary

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from pipeline.cli.terminal import show
+from pipeline.cli.common.terminal import show
 
 
 @click.command()

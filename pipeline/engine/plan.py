@@ -100,3 +100,8 @@ class Plan:
         if len(self.members) == 1:
             return self.model.name
         return f"{catalogue_name(self.model)} at {len(self.members)} endpoints"
+
+    @property
+    def raised_max_tokens(self) -> int:
+        """Upper bound of an answer that is asked for again because it was cut off."""
+        return self.run.raised_max_tokens or 2 * self.model.max_tokens

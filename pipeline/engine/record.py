@@ -113,6 +113,8 @@ def _unprepared_row(outcome: Unprepared, run: RowContext) -> Record:
         height=probe.height if probe else None,
         format=probe.format if probe else None,
         bytes=outcome.bytes if outcome.bytes is not None else image.bytes,
+        duration=probe.duration if probe else None,
+        members=member_keys(image),
         metadata=image.metadata,
     )
 
@@ -130,6 +132,8 @@ def _reused_row(outcome: Reused, run: RowContext) -> Record:
         height=request.probe.height,
         format=request.probe.format,
         bytes=request.original_bytes,
+        duration=request.probe.duration,
+        members=member_keys(image),
         metadata=_marked(image.metadata, original, outcome.bits),
     )
     if image.key == original.key:  # only its version changed: this row takes that one's place, with its cost
@@ -159,6 +163,11 @@ def _reused_row(outcome: Reused, run: RowContext) -> Record:
     )
 
 
+def member_keys(image: SourceImage) -> tuple[str, ...] | None:
+    """Of the images that were asked about together; None for one that stands for itself."""
+    return tuple(member.key for member in image.members) or None
+
+
 def _marked(metadata: Mapping[str, str] | None, original: Record, bits: int | None) -> Mapping[str, str] | None:
     """With what the caption was really made of, when that is a picture that is only alike."""
     marks = {key: value for key, value in (original.metadata or {}).items() if key in NEAR_DUPLICATE}
@@ -180,6 +189,8 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         height=probe.height,
         format=probe.format,
         bytes=request.original_bytes,
+        duration=probe.duration,
+        members=member_keys(image),
         status=status,
         reason=reason,
         message=message,

@@ -12,7 +12,7 @@ from pipeline.models import MAX_SIDE_PX
 from pipeline.sources import RemoteSource, Source, close_source, has_remote
 
 if TYPE_CHECKING:
-    from pipeline.engine.fetching import Fetcher
+    from pipeline.engine.live.fetching import Fetcher
 
 T = TypeVar("T")
 
@@ -44,8 +44,8 @@ class HeaderReader:
         if not has_remote(self._source):
             return ((image, context, self.look(image)) for image, context in wanted)
         # Only here: with the engine comes what a local estimate does not need, 0.5 s of imports.
-        from pipeline.engine.concurrently import concurrently
-        from pipeline.engine.fetching import Fetcher
+        from pipeline.engine.flow.concurrently import concurrently
+        from pipeline.engine.live.fetching import Fetcher
         from pipeline.engine.stop import Stop
 
         clock = SystemClock()

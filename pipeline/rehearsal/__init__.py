@@ -21,7 +21,8 @@ from pipeline.emulator.child import emulator_child
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.emulator.scenario import load_scenario
 from pipeline.emulator.stats import Stats
-from pipeline.engine.live import Chooser, run_live
+from pipeline.engine.live.context import Chooser
+from pipeline.engine.live.run import run_live
 from pipeline.engine.plan import Plan
 from pipeline.engine.stats import Observer, RunStats, Summary
 from pipeline.errors import RunError, UserError

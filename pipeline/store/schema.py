@@ -87,6 +87,8 @@ SCHEMA = pa.schema(
         _column("started_at", pa.timestamp("us", tz="UTC"), "when work on the image began"),
         _column("finished_at", pa.timestamp("us", tz="UTC"), "when its row was made"),
         _column("metadata", pa.map_(pa.string(), pa.string()), "further columns of a listing file"),
+        _column("duration", pa.float64(), "of a video", "second"),
+        _column("members", pa.list_(pa.string()), "keys of the images that were asked about together; null: one image"),
     ],
     metadata={VERSION_KEY: str(SCHEMA_VERSION)},
 )
@@ -119,6 +121,7 @@ def row_to_record(row: Mapping[str, Any]) -> Record:
         Grounding(**{**span, "polygon": tuple((point["x"], point["y"]) for point in span["polygon"])})
         for span in row["grounding"] or ()
     )
+    given["members"] = tuple(row.get("members") or ()) or None
     given["metadata"] = None if row["metadata"] is None else dict(row["metadata"])
     return Record(**given)
 

@@ -7,12 +7,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.api.options import ModelOptions
-from pipeline.api.payload import Form, MaxTokensName, Parameter, render_head, tail_template, without_detail
+from pipeline.api.payload import (
+    Form,
+    LabelledImage,
+    MaxTokensName,
+    Parameter,
+    render_head,
+    tail_template,
+    without_detail,
+)
 
 # Everything a prompt may hold, half emojis and our own parameter included.
 PROMPTS = st.text(st.characters() | st.characters(categories=["Cs"])) | st.sampled_from(
     ['"max_tokens":', '{"detail":"high",', '""}]}]}', '\\"max_tokens\\":', "\\", '"', "</data:image/png;base64,"]
 )
+
+
+def test_several_images_each_follow_their_label() -> None:
+    images = [LabelledImage("Image 1: a.jpg", "jpeg", b"one"), LabelledImage('"2"', "png", b"two")]
+    options = ModelOptions(prompt='Which {"detail":"high",} differs?', detail="low")
+    tail = tail_template(options).render_several(images)
+    content = json.loads(render_head(options, Form("m")) + tail)["messages"][-1]["content"]
+    urls = [f"data:image/{image.format};base64,{base64.b64encode(image.data).decode()}" for image in images]
+    assert content == [
+        {"type": "text", "text": options.prompt},
+        {"type": "text", "text": "Image 1: a.jpg"},
+        {"type": "image_url", "image_url": {"detail": "low", "url": urls[0]}},
+        {"type": "text", "text": '"2"'},
+        {"type": "image_url", "image_url": {"detail": "low", "url": urls[1]}},
+    ]
+    plain = json.loads(render_head(options, Form("m")) + without_detail(tail))["messages"][-1]["content"]
+    assert [part["image_url"] for part in plain if "image_url" in part] == [{"url": url} for url in urls]
+    assert plain[0] == content[0]
 
 
 def naive(options: ModelOptions, model: str | None, parameter: str, mime: str, image: bytes) -> dict[str, Any]:

@@ -26,11 +26,11 @@ import obstore
 
 from pipeline import Job, run_async
 from pipeline.clock import SystemClock
-from pipeline.engine.fetching import FETCHED_BYTES, Fetcher, fetch_images
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.live.fetching import FETCHED_BYTES, Fetcher, fetch_images
+from pipeline.engine.live.stages import Line, list_images
 from pipeline.engine.preparing.preparer import Fetched, Listed
-from pipeline.engine.stages import Line, list_images
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.items import SourceImage

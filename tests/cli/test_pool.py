@@ -11,7 +11,7 @@ from pipeline.clock import SystemClock
 from pipeline.emulator.app import Running
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions, EndpointOptions
-from pipeline.engine.live import run_live
+from pipeline.engine.live.run import run_live
 from pipeline.engine.stats import Summary
 from pipeline.errors import UserError
 from pipeline.job import Job

@@ -4,7 +4,7 @@ import logging
 import sys
 from pathlib import Path
 
-from pipeline.cli.terminal import Formatter
+from pipeline.cli.common.terminal import Formatter
 from tests.helpers.called import called
 
 EVIL = "\x1b[2J\x1b]0;owned\x07\nnightcap: done\u202e.jpg"

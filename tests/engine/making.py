@@ -12,9 +12,9 @@ from pipeline.clock import SystemClock
 from pipeline.engine.asking.reask import Reask
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.live.stages import Line
 from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.record import RowContext
-from pipeline.engine.stages import Line
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import ImageError

@@ -79,7 +79,7 @@ def _pack(result: Request | Unprepared) -> Packed:
     probe, sent = result.probe, result.sent
     return (
         len(result.body), result.content_hash, result.original_bytes,
-        probe.format, probe.width, probe.height, probe.orientation, probe.frames,
+        probe.format, probe.width, probe.height, probe.orientation, probe.frames, probe.duration,
         sent.format, sent.width, sent.height, sent.bytes,
         result.predicted_image_tokens, result.predicted_prompt_tokens, result.max_tokens, result.fingerprint,
         result.by_url,
@@ -100,7 +100,7 @@ def unpack_results(
         body = bytes(bodies[at : at + first])
         at += first
         content_hash, size, *rest = rest
-        results.append(Request(image, Probe(*rest[:5]), content_hash, size, Sent(*rest[5:9]), body, *rest[9:]))
+        results.append(Request(image, Probe(*rest[:6]), content_hash, size, Sent(*rest[6:10]), body, *rest[10:]))
     return results
 
 

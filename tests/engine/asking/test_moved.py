@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.emulator.app import Running
 from pipeline.emulator.options import EmulatorOptions
-from pipeline.engine.live import run_live
+from pipeline.engine.live.run import run_live
 from pipeline.engine.stats import Summary
 from pipeline.job import Job
 from pipeline.store import SCHEMA, iter_batches

@@ -13,8 +13,8 @@ from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.engine.asking.reask import Reask
 from pipeline.engine.asking.reuse import Reuse
+from pipeline.engine.live.stages import Asking, ask_images, take_records
 from pipeline.engine.record import to_record
-from pipeline.engine.stages import Asking, ask_images, take_records
 from pipeline.errors import RunError, UserError
 from pipeline.items import Answer, Failure, Reply, Request, Usage
 from pipeline.job import Job, run_async

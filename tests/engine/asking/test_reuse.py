@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pipeline.engine.asking import reuse as module
 from pipeline.engine.asking.reuse import Reuse
+from pipeline.engine.live.stages import Asking, Line, ask_images, record_rest
 from pipeline.engine.record import Asked, Reused, to_record
-from pipeline.engine.stages import Asking, Line, ask_images, record_rest
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import OWN_PROMPT, Answer, Failure, Record, Request
 from tests.engine.making import (

@@ -146,7 +146,7 @@ async def test_another_protocol_is_told_and_stops_nothing(caplog: pytest.LogCapt
 def test_without_being_asked_nothing_of_it_is_imported() -> None:
     program = (
         "import asyncio, sys\n"
-        "from pipeline.engine import live\n"
+        "from pipeline.engine.live import run\n"
         "from pipeline.engine.metrics.exporting import open_telemetry\n"
         "async def main():\n"
         "    async with open_telemetry({}, None, None, None) as telemetry: assert telemetry is None\n"

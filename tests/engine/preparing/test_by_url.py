@@ -15,10 +15,10 @@ from pipeline import Job, run_async
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.emulator.app import Running
 from pipeline.engine.asking.reuse import Reuse
+from pipeline.engine.live.stages import Asking, ask_images
 from pipeline.engine.preparing.by_url import HEAD_BYTES, MOST_REFUSED, REMADE_AT_ONCE, ByUrl, holds_header, remake
 from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.engine.record import Unprepared
-from pipeline.engine.stages import Asking, ask_images
 from pipeline.items import Answer, Request, SourceImage
 from pipeline.store import iter_batches
 from pipeline.store.schema import SCHEMA

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from pipeline.clock import Clock
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.live.stages import Line
 from pipeline.engine.preparing.by_url import HEAD_BYTES, ByUrl, holds_header
 from pipeline.engine.preparing.preparer import Fetched, failure_of
 from pipeline.engine.record import Unprepared
-from pipeline.engine.stages import Line
 from pipeline.engine.stop import Stop
 from pipeline.errors import ImageError, NightcapError, RunError, Unavailable, UserError
 from pipeline.items import SourceImage

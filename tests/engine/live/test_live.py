@@ -19,11 +19,12 @@ import pytest
 from pipeline.emulator.app import Running
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
-from pipeline.engine import live, pools
+from pipeline.engine import pools
 from pipeline.engine.control.deadline import OVERTIME_SECONDS
 from pipeline.engine.control.watching import LOOK_SECONDS
-from pipeline.engine.live import run_live
-from pipeline.engine.stages import PAGE_IMAGES
+from pipeline.engine.live import run as live
+from pipeline.engine.live.run import run_live
+from pipeline.engine.live.stages import PAGE_IMAGES
 from pipeline.engine.stats import RunStats, Summary
 from pipeline.engine.stop import SIGNALS
 from pipeline.errors import RunError, UserError

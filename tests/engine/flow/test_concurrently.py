@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.engine.concurrently import concurrently
+from pipeline.engine.flow.concurrently import concurrently
 
 
 async def double(number: int) -> int:

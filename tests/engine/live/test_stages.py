@@ -14,13 +14,10 @@ from hypothesis import strategies as st
 
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import SystemClock
-from pipeline.engine import stages
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.channel import Channel
-from pipeline.engine.pools import on
-from pipeline.engine.preparing.preparer import Listed
-from pipeline.engine.record import Asked, Unprepared
-from pipeline.engine.stages import (
+from pipeline.engine.live import stages
+from pipeline.engine.live.stages import (
     HOP_BYTES,
     HOP_IMAGES,
     Asking,
@@ -33,6 +30,9 @@ from pipeline.engine.stages import (
     record_rest,
     take_records,
 )
+from pipeline.engine.pools import on
+from pipeline.engine.preparing.preparer import Listed
+from pipeline.engine.record import Asked, Unprepared
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Answer, Failure, Record, Request, SourceImage
 from tests.engine.making import (

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.engine import fetching
-from pipeline.engine.fetching import ATTEMPTS, PATIENCE_SECONDS, Fetcher, fetch_images, wait_seconds
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.live import fetching
+from pipeline.engine.live.fetching import ATTEMPTS, PATIENCE_SECONDS, Fetcher, fetch_images, wait_seconds
+from pipeline.engine.live.stages import Line
 from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.engine.record import Unprepared
-from pipeline.engine.stages import Line
 from pipeline.errors import ImageError, RunError, Unavailable, UserError
 from pipeline.items import Failure, SourceImage
 from pipeline.sources import Source, has_remote

@@ -1,0 +1,130 @@
+"""The stages of a live run and the channels between them, in one TaskGroup."""
+
+import asyncio
+import functools
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+
+from pipeline.api.options import LimitOptions
+from pipeline.api.prompts import own_prompts
+from pipeline.engine.asking.near import NearDuplicates
+from pipeline.engine.asking.reask import Reask
+from pipeline.engine.asking.reuse import Reuse
+from pipeline.engine.control.deadline import watch_deadline
+from pipeline.engine.control.watching import watch_limits
+from pipeline.engine.flow.byte_budget import ByteBudget
+from pipeline.engine.flow.channel import Channel
+from pipeline.engine.live.context import LiveRun
+from pipeline.engine.live.fetching import FETCHED_BYTES, Fetcher, fetch_images
+from pipeline.engine.live.stages import (
+    Asking,
+    Line,
+    ask_images,
+    list_images,
+    prepare_images,
+    record_images,
+    record_rest,
+)
+from pipeline.engine.pools import Pools, on
+from pipeline.engine.preparing.by_url import ByUrl, remake
+from pipeline.engine.preparing.preparer import Listed
+from pipeline.engine.preparing.processes import Processes
+from pipeline.engine.providers import Provider
+from pipeline.engine.record import RowContext
+from pipeline.items import SourceImage
+from pipeline.sources import close_source, has_remote, key_prefixes
+from pipeline.store import REUSABLE, ListedKeys, Store, rows_to_retry
+
+log = logging.getLogger(__name__)
+
+# Prepared ahead: a moment's work for the askers, whatever their number; more is only memory.
+READY_IMAGES = 128
+# Two commits, so that nobody waits for the disk.
+DONE_IMAGES = 512
+
+
+async def run_stages(run: LiveRun, provider: Provider, store: Store, pools: Pools, processes: Processes) -> None:
+    """The one TaskGroup. However it ends, what was answered is recorded."""
+    plan, preparers = run.plan, processes.lanes
+    retry = await on(pools.disk, rows_to_retry, plan.out, plan.run.retry) if plan.run.retry else None
+    fetchers = plan.run.fetchers if has_remote(run.source) else 0
+    listed: Channel[SourceImage] = Channel("listed", capacity=512, senders=1)
+    todo: Channel[Listed] = Channel("todo", capacity=512, senders=fetchers or 1)
+    line = Line(
+        listed=listed if fetchers else todo,
+        todo=todo,
+        ready=Channel("ready", capacity=READY_IMAGES, senders=preparers),
+        done=Channel("done", capacity=DONE_IMAGES, senders=fetchers + preparers),
+        fetched=ByteBudget(FETCHED_BYTES),
+        in_flight=ByteBudget(plan.run.max_bytes_in_flight),
+        stats=run.stats,
+        stop=run.stop,
+        retry=retry,
+    )
+    context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.detail, run.check_language)
+    by_url = ByUrl(plan.model.send == "url" and run.model.provider != "builtin")
+    fetcher = Fetcher(run.source, run.stop, run.clock, random.Random(), by_url)
+    reusable = [status for status in REUSABLE if status not in plan.run.retry]
+    near = NearDuplicates(plan.run.near_duplicates) if plan.run.near_duplicates else None
+    reuse = Reuse(store, pools.disk, context, run.clock, reusable, near)
+    ask_otherwise = functools.partial(remake, processes.prepare, fetcher.fetch_again, by_url)
+    reask = Reask(plan.run.reask, plan.raised_max_tokens, run.check_language)
+    asking = Asking(provider, ask_otherwise, reuse, reask, by_url)
+    status_of = retry.status_of if retry else store.finished_status
+    listing = own_prompts(run.source.list(), plan.model.prompt)
+    listed_keys = ListedKeys(key_prefixes(run.source)) if plan.store.prune and not retry else None
+    listing = run.choose(listing if listed_keys is None else listed_keys.of(listing))
+    try:
+        with run.stop.abandonable():
+            async with asyncio.TaskGroup() as group:
+                start = group.create_task
+
+                def employ() -> None:
+                    """A task for each request that may be in flight: more of them when the user allows more."""
+                    while line.askers < provider.concurrency:
+                        line.done.add_sender()
+                        start(ask_images(line, asking), name=f"ask-{line.askers}")
+                        line.askers += 1
+
+                employ()
+                alongside = [start(list_images(line, listing, status_of, pools.lister, plan.run.limit), name="list")]
+                read_control = functools.partial(on, pools.disk, store.read_control)
+                alongside += map(start, _watchers(run, provider, employ, read_control))
+                for number in range(fetchers):
+                    start(fetch_images(line, listed, fetcher), name=f"fetch-{number}")
+                for number in range(preparers):
+                    start(prepare_images(line, processes.prepare), name=f"prepare-{number}")
+                recorder = start(record_images(line, store, context, pools.disk, run.clock), name="record")
+                recorder.add_done_callback(lambda _: [task.cancel() for task in alongside])
+    finally:
+        try:
+            await record_rest(line, store, context, pools.disk)
+        finally:
+            await close_source(run.source)
+    if listed_keys is not None and run.stats.listing_done and not run.stop.requested:
+        run.stats.pruned = await on(pools.disk, _prune, store, listed_keys)
+
+
+def _prune(store: Store, listed: ListedKeys) -> int:
+    if not len(listed):
+        log.warning("The source lists nothing at all, so nothing is pruned: perhaps it is not there.")
+        return 0
+    if listed.unsure:
+        log.warning("A list has rows that cannot be understood, so nothing of it is pruned; status shows them.")
+    return store.prune(listed)
+
+
+def _watchers(
+    run: LiveRun, provider: Provider, employ: Callable[[], None], read_control: Callable[[], Awaitable[bytes | None]]
+) -> Iterator[Coroutine[None, None, None]]:
+    """What the user may still want of a run under way."""
+    if run.deadline is not None:
+        yield watch_deadline(run.deadline, run.stop, run.metrics.slow_seconds, run.clock)
+
+    def change(endpoint: str, limits: LimitOptions) -> None:
+        provider.set_limits(endpoint, limits)
+        employ()
+
+    if provider.limits:
+        yield watch_limits(read_control, dict(provider.limits), change, run.clock)
