@@ -21,12 +21,14 @@ class Server:
     """Where its guide puts the key."""
     max_temperature: float = 2.0
     """Higher ones are lowered by the server without a word."""
+    limits_of: str = ""
+    """The provider whose limits on a request hold there; empty: none are known."""
 
 
 SERVERS: Mapping[str, Server] = {
     "openrouter.ai": Server("OpenRouter", "OPENROUTER_API_KEY"),
-    "generativelanguage.googleapis.com": Server("Gemini", "GEMINI_API_KEY"),
-    "api.anthropic.com": Server("Anthropic", "ANTHROPIC_API_KEY", max_temperature=1.0),
+    "generativelanguage.googleapis.com": Server("Gemini", "GEMINI_API_KEY", limits_of="google"),
+    "api.anthropic.com": Server("Anthropic", "ANTHROPIC_API_KEY", max_temperature=1.0, limits_of="anthropic"),
     "ollama.com": Server("Ollama's cloud", "OLLAMA_API_KEY"),
 }
 """By host. Servers on machines of one's own (Ollama, vLLM, llama.cpp) have no address to know them by."""

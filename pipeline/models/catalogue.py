@@ -63,11 +63,6 @@ class Model:
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     formats: tuple[str, ...] = ()
-    max_image_bytes: int | None = None
-    """Of one image file, before base64."""
-    max_images: int | None = None
-    """In one request."""
-    max_side_px: int | None = None
     released: date | None = None
     retired: date | None = None
     note: str | None = None
@@ -170,9 +165,6 @@ def _recognise(requested: str) -> Model | None:
                 provider="compatible",
                 responses_only=False,
                 formats=unknown.formats,
-                max_image_bytes=unknown.max_image_bytes,
-                max_images=unknown.max_images,
-                max_side_px=unknown.max_side_px,
             )
     return None
 
@@ -213,7 +205,7 @@ def _catalogue() -> _Catalogue:
 
     data = tomllib.loads(files(__package__).joinpath("catalogue.toml").read_text("utf-8"))
     rules = {name: _rule(entry) for name, entry in data["rule"].items()}
-    limits = {provider: _tuples(entry) for provider, entry in data["provider"].items()}
+    providers = {provider: _tuples(entry) for provider, entry in data["provider"].items()}
     models: list[Model] = []
     by_name: dict[tuple[str, str], Model] = {}
     patterns: list[tuple[re.Pattern[str], Model]] = []
@@ -230,7 +222,7 @@ def _catalogue() -> _Catalogue:
                 rule=rule,
                 details=_details(rule),
                 sources=sources,
-                **limits[provider],
+                **providers[provider],
                 # The dates are OpenAI's: on Azure a model lives longer.
                 **{key: value for key, value in entry.items() if not (provider == "azure" and key == "retired")},
             )
@@ -238,7 +230,7 @@ def _catalogue() -> _Catalogue:
             by_name.update({(provider, _key(name)): model for name in names})
             if pattern:
                 patterns.append((re.compile(pattern), model))
-    unknown = Model("compatible", "", "", UnknownRule(), _details(UnknownRule()), **limits["compatible"])
+    unknown = Model("compatible", "", "", UnknownRule(), _details(UnknownRule()), **providers["compatible"])
     blind = tuple(data["no_image_input"]["names"])
     return _Catalogue(tuple(models), by_name, tuple(patterns), blind, unknown)
 

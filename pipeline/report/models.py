@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from pipeline.models import Model, Price, Rates, find_price
+from pipeline.models import Model, Price, Rates, find_limits, find_price
 from pipeline.models.image_rules import PatchLimits
 
 MILLION = 1_000_000
@@ -37,6 +37,7 @@ def model_facts(model: Model, today: date) -> dict[str, Any]:
 
     rule              {"family", and its numbers}: how it counts images, see `models.image_rules`
     image_tokens      {"WxH": tokens at detail high}; null where the rule is unknown
+    limits            of one request: {"image_bytes", "request_bytes", "images", "side_px"}: {"most", "source"} or null
     usd_per_million   {"live", "batch"}: {"input", "cached_input", "output", "above": [[prompt tokens, rates]]} or null
     price_date, price_source
     """
@@ -44,6 +45,7 @@ def model_facts(model: Model, today: date) -> dict[str, Any]:
     facts = {name: _plain(value) for name, value in asdict(model).items()}
     facts["rule"] = {"family": _family(model.rule), **facts["rule"]}
     facts["image_tokens"] = {f"{width}x{height}": model.image_tokens(width, height) for width, height in EXAMPLES}
+    facts["limits"] = asdict(find_limits(model))
     facts["usd_per_million"] = {"live": _price(live), "batch": _price(find_price(model, today, mode="batch"))}
     facts["price_date"] = live and live.price_date.isoformat()
     facts["price_source"] = live and live.source
@@ -52,6 +54,7 @@ def model_facts(model: Model, today: date) -> dict[str, Any]:
 
 def render_model(model: Model, today: date) -> str:
     """All that is known of a model, at most 100 columns wide."""
+    limits = find_limits(model)
     live, batch = find_price(model, today), find_price(model, today, mode="batch")
     sizes = [f"{width}x{height} {_number(model.image_tokens(width, height))}" for width, height in EXAMPLES]
     answers = f", answers up to {model.max_output_tokens:,}" if model.max_output_tokens else ""
@@ -68,9 +71,10 @@ def render_model(model: Model, today: date) -> str:
         ("chat completions", "no, served by the Responses API alone" if model.responses_only else None),
         ("context", f"{model.context_tokens:,} tokens{answers}" if model.context_tokens else None),
         ("takes", ", ".join(model.formats)),
-        ("bytes an image", model.max_image_bytes),
-        ("px a side", model.max_side_px),
-        ("images a request", model.max_images),
+        ("bytes an image", limits.image_bytes),
+        ("bytes a request", limits.request_bytes),
+        ("px a side", limits.side_px),
+        ("images a request", limits.images),
         ("US dollars, live", _rates_text(live)),
         ("US dollars, batch", _rates_text(batch)),
         ("price from", f"{live.source}, for {live.price_date}" if live else None),

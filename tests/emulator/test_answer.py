@@ -11,7 +11,7 @@ GPT_4O = find_model("gpt-4o")
 
 
 def picture(width=640, height=480, detail="high", digest="0123456789ab"):
-    return Picture("jpeg", width, height, detail, "image/jpeg", digest)
+    return Picture("jpeg", width, height, detail, "image/jpeg", digest, 1000)
 
 
 def ask(*messages: Message, schema=None) -> Question:

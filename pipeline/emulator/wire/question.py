@@ -15,13 +15,12 @@ from pipeline.emulator.wire.errors import BAD_JSON, UNSUPPORTED_IMAGE, Rejected,
 from pipeline.errors import ImageError
 from pipeline.images import decode_rgb, hash_bytes
 from pipeline.images.probe import is_complete, probe
-from pipeline.models import MAX_SIDE_PX, Model
+from pipeline.models import MAX_SIDE_PX, Model, RequestLimits, find_limits
 
 T = TypeVar("T")
 
 FORMATS = ("png", "jpeg", "gif", "webp")
 ROLES = ("system", "user", "assistant", "developer", "tool")
-MAX_IMAGE_BYTES = 20 * 1024 * 1024
 DIGEST_DIGITS = 12
 MAX_STRING = 1_048_576
 
@@ -51,6 +50,7 @@ class Picture:
     """As the data URL claims."""
     digest: str
     """The first hex digits of the SHA-256 of its bytes; captions show it."""
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def read_question(
         schema=_schema(body.get("response_format")),
         grounding=_grounding(body),
     )
-    _check_pictures(question.pictures, model)
+    _check_pictures(question.pictures, model, find_limits(model, api_version, len(question.pictures)))
     _check_reasoning(model, given, _optional(body, "temperature", (int, float), "a decimal"))
     return question
 
@@ -128,13 +128,16 @@ def _check_parameters(body: Mapping[str, object], provider: Provider, api_versio
     return frozenset(name for name, value in body.items() if value is not None)
 
 
-def _check_pictures(pictures: Sequence[Picture], model: Model) -> None:
-    if model.max_images is not None and len(pictures) > model.max_images:
-        message = f"Too many images in request: {len(pictures)}, maximum allowed: {model.max_images}."
+def _check_pictures(pictures: Sequence[Picture], model: Model, limits: RequestLimits) -> None:
+    if limits.images and len(pictures) > limits.images.most:
+        message = f"Too many images in request: {len(pictures)}, maximum allowed: {limits.images.most}."
         _reject(message, "messages", "too_many_images")
     for picture in pictures:
         _one_of(picture.detail, model.details, "image_url.detail")
-        if max(picture.width, picture.height) > MAX_SIDE_PX:
+        longest_px = limits.side_px.most if limits.side_px else MAX_SIDE_PX
+        if max(picture.width, picture.height) > longest_px:
+            raise Rejected(UNSUPPORTED_IMAGE)
+        if limits.image_bytes and picture.bytes > limits.image_bytes.most:
             raise Rejected(UNSUPPORTED_IMAGE)
 
 
@@ -247,10 +250,10 @@ def _picture(image_url: object, where: str, decode: bool) -> Picture:
     except ImageError:
         raise Rejected(UNSUPPORTED_IMAGE) from None
     animated = header.format == "gif" and header.frames > 1
-    if header.format not in FORMATS or animated or not whole or len(data) > MAX_IMAGE_BYTES:
+    if header.format not in FORMATS or animated or not whole:
         raise Rejected(UNSUPPORTED_IMAGE)
     digest = hash_bytes(data).partition(":")[2][:DIGEST_DIGITS]
-    return Picture(header.format, header.width, header.height, detail, mime, digest)
+    return Picture(header.format, header.width, header.height, detail, mime, digest, len(data))
 
 
 def _data_url(url: str, where: str) -> tuple[str, bytes]:
