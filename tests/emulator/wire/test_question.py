@@ -172,8 +172,16 @@ def test_wrong_requests_are_named(change, param, words):
 
 def test_too_many_images():
     many = body(*[image_part() for _ in range(11)])
-    assert "11, maximum allowed: 10" in rejected(many, model="azure:gpt-4o", provider="azure").message
+    assert "11, maximum allowed: 10" in rejected(many, model="azure:gpt-4-turbo", provider="azure").message
+    assert len(read(many, model="azure:gpt-4o", provider="azure").pictures) == 11
     assert len(read(many).pictures) == 11
+
+
+def test_an_image_of_too_many_bytes_for_the_api_version():
+    large = body(image_part(data_url(PHOTO[:-2] + bytes(4_000_000) + PHOTO[-2:])))
+    asked = {"model": "azure:gpt-4-vision-preview", "provider": "azure"}
+    assert rejected(large, api_version="2023-12-01-preview", **asked).code == "invalid_image_format"
+    assert read(large, api_version="2024-02-15-preview", **asked).pictures[0].bytes > 4_000_000
 
 
 def test_a_model_that_thinks_takes_neither_max_tokens_nor_temperature():
