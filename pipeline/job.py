@@ -42,6 +42,14 @@ SECTIONS: dict[str, type] = {
 # What each of several endpoints has for itself: said for all of them on the command line, it would mean none or one.
 OF_AN_ENDPOINT = {"name", *(f.name for f in fields(EndpointOptions))} - {"model", "priority", "key_env"}
 
+_DEFAULTS = asdict(ModelOptions())
+# Options that came later enter `request_hash` where they are not left at their default: outputs made before them stay
+# finished.
+HASHED = {
+    *("name", "prompt", "system", "detail", "max_tokens", "temperature", "image_policy", "max_shrink", "send"),
+    *("azure_model", "base_url", "api_version"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -136,7 +144,8 @@ class Job:
         name = min(_underlying(member.model) for member in self.members)
         # Not the dimensions alone: whatever changes the bytes that the model sees changes the request.
         identity = replace(self.model, name=name, azure_model=None, base_url=None, api_version=None)
-        parts = {"model": asdict(identity), "jpeg_quality": self.image.jpeg_quality}
+        asked = {name: value for name, value in asdict(identity).items() if name in HASHED or value != _DEFAULTS[name]}
+        parts = {"model": asked, "jpeg_quality": self.image.jpeg_quality}
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def plan(self) -> Plan:

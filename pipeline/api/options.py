@@ -20,6 +20,8 @@ class ModelOptions:
     """`provider:model`; a bare name means `openai:`."""
     prompt: str = DEFAULT_PROMPT
     system: str = ""
+    schema: str | None = None
+    """JSON Schema of an answer, as JSON; None: an answer is a caption in plain text."""
     detail: str = "high"
     max_tokens: int = 300
     """Upper bound of an answer, in tokens; reasoning models spend their reasoning from it too."""

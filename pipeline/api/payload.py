@@ -15,9 +15,10 @@ from typing import Literal
 import pybase64
 
 from pipeline.api.options import ModelOptions
+from pipeline.api.structured.shape import RUNGS, Rung, Shape, shape_of
 
 MaxTokensName = Literal["max_tokens", "max_completion_tokens"]
-Parameter = Literal["max_tokens", "temperature", "detail"]
+Parameter = Literal["max_tokens", "temperature", "detail", "response_format"]
 """What some models refuse; `max_tokens` under either name."""
 
 
@@ -30,11 +31,20 @@ class Form:
     max_tokens_name: MaxTokensName = "max_tokens"
     corrected: frozenset[Parameter] = frozenset()
     """What it refused as we had it first."""
+    rung: Rung = "json_schema"
+    """How it is asked for an answer in a shape."""
+    schema_told: bool = False
+    """The shape also stands in the system message on the first rung: a server of which nothing is known may hold its
+    model to a schema that the model has not seen, or not at all."""
 
     def correct(self, parameter: Parameter) -> "Form | None":
         """As it wants it after refusing `parameter`: the limit under its other name (reasoning models want the newer
-        one, older API versions know the older one alone), others left out. None: that was done before, in vain.
+        one, older API versions know the older one alone), the shape of the answer on the next rung, others left out.
+        None: that was done before, in vain.
         """
+        if parameter == "response_format":
+            below = RUNGS[RUNGS.index(self.rung) + 1 :]
+            return replace(self, rung=below[0]) if below else None
         if parameter in self.corrected:
             return None
         corrected = replace(self, corrected=self.corrected | {parameter})
@@ -44,18 +54,29 @@ class Form:
         return replace(corrected, max_tokens_name=other)
 
 
-def render_head(options: ModelOptions, form: Form) -> bytes:
-    """The chat-completions body up to the prompt, for every image of a job.
+def render_head(options: ModelOptions, form: Form, pack: int = 1) -> bytes:
+    """The chat-completions body up to the prompt, for every request of a job with so many images to caption.
 
     The limit is always sent: some Azure deployments default to 16 tokens.
     """
+    shape = shape_of(options.schema, pack)
     body: dict[str, object] = {} if form.model is None else {"model": form.model}
     body[form.max_tokens_name] = options.max_tokens
     if options.temperature is not None and "temperature" not in form.corrected:
         body["temperature"] = options.temperature
-    system = [{"role": "system", "content": options.system}] if options.system else []
+    if shape and (response_format := shape.response_format(form.rung)):
+        body["response_format"] = response_format
+    text = system_text(options.system, form, shape)
+    system = [{"role": "system", "content": text}] if text else []
     body["messages"] = [*system, {"role": "user", "content": [{"type": "text", "text": ""}]}]
     return json.dumps(body, separators=(",", ":")).encode().removesuffix(b'""}]}]}')
+
+
+def system_text(system: str, form: Form, shape: Shape | None) -> str:
+    """The job's system text, with the shape of the answer where the endpoint is not told it otherwise."""
+    if shape is None or (form.rung == "json_schema" and not form.schema_told):
+        return system
+    return f"{system}\n\n{shape.told}" if system else shape.told
 
 
 _END = b'"}}]}]}'

@@ -75,7 +75,8 @@ class Member:
         self.health = Health()
         self.form = form
         self._cost = cost
-        self._head = render_head(options.model, form)
+        self._heads: dict[int, bytes] = {}
+        """By the upper bound of the answer."""
 
     def __repr__(self) -> str:
         state = "hopeless" if self.health.hopeless else "resting" if self.health.resting else "well"
@@ -108,10 +109,13 @@ class Member:
 
     def body(self, request: Request) -> tuple[bytes, bytes]:
         """The parts of the body, in the form that this endpoint takes."""
-        head = self._head
-        if request.max_tokens:
-            head = render_head(replace(self.options.model, max_tokens=request.max_tokens), self.form)
+        head = self._head(request.max_tokens or self.options.model.max_tokens)
         return head, without_detail(request.body) if "detail" in self.form.corrected else request.body
+
+    def _head(self, max_tokens: int) -> bytes:
+        if max_tokens not in self._heads:
+            self._heads[max_tokens] = render_head(replace(self.options.model, max_tokens=max_tokens), self.form)
+        return self._heads[max_tokens]
 
     def correct(self, parameter: Parameter, asked_in: Form) -> bool:
         """Remember that it refused `parameter`, asked in this form; False: it was corrected before, in vain.
@@ -124,7 +128,7 @@ class Member:
         if corrected is None:
             return False
         log.info("%s does not take %s as it was sent; asking differently.", self.name, parameter)
-        self.form, self._head = corrected, render_head(self.options.model, corrected)
+        self.form, self._heads = corrected, {}
         return True
 
     def worked(self, permit: Permit) -> None:

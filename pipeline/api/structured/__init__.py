@@ -1,0 +1,1 @@
+"""Answers in a shape: from the user's JSON Schema to what is sent, and from an answer to its fields."""
