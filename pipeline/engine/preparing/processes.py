@@ -5,10 +5,10 @@ these are processes, and `wire` for what is said.
 """
 
 import asyncio
+import fcntl
 import logging
 import mmap
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -21,7 +21,15 @@ from dataclasses import dataclass
 
 from pipeline.engine.plan import RunOptions
 from pipeline.engine.preparing.preparer import Fetched, Listed, Preparer
-from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Outcome, message, pack_images, unpack_results
+from pipeline.engine.preparing.wire import (
+    LANE_BYTES,
+    Garbled,
+    Outcome,
+    pack_images,
+    take_outcome,
+    to_worker,
+    unpack_results,
+)
 from pipeline.engine.record import Unprepared
 from pipeline.errors import RunError
 from pipeline.items import Failure, Request
@@ -88,9 +96,9 @@ class Processes:
         idlest = min(self._workers, key=lambda worker: worker.busy, default=None)
         if idlest and (not idlest.busy or len(self._workers) == self._count):
             return idlest
-        worker = _Worker(self._max_seconds)
+        worker = _Worker(self._max_seconds, self._max_bytes)
         self._workers.append(worker)  # before it is started: a start that is cancelled is ended like all others
-        await worker.start(self._preparer, self._max_bytes)
+        await worker.start(self._preparer)
         return worker
 
     async def close(self) -> None:
@@ -135,13 +143,14 @@ class _Hop:
 class _Worker(asyncio.Protocol):
     """One process, and the hops that it has not answered."""
 
-    def __init__(self, max_seconds: float) -> None:
+    def __init__(self, max_seconds: float, max_bytes: int) -> None:
         self._max_seconds = max_seconds
+        self._max_bytes = max_bytes
         self._hops: deque[_Hop] = deque()
         self._lanes = list(range(LANES))
         self._received = bytearray()
         self._timer: asyncio.TimerHandle | None = None
-        self._hung = False
+        self._hung = self._garbled = False
         self._ready = False
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -157,25 +166,32 @@ class _Worker(asyncio.Protocol):
         """That it may take for what it is at."""
         return self._max_seconds if self._ready else START_SECONDS
 
-    async def start(self, preparer: Preparer, max_bytes: int) -> None:
+    async def start(self, preparer: Preparer) -> None:
         try:
             self._socket, theirs = socket.socketpair()
             with theirs:
-                self._process = self._spawn(theirs, max_bytes)
+                self._process = self._spawn(theirs)
         except OSError as error:
             raise RunError(f"No process for images could be started: {error}") from error
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_unix_connection(lambda: self, sock=self._socket)
-        self._transport.writelines(message(preparer))
+        self._transport.writelines(to_worker(preparer))
         self.alive = True
 
-    def _spawn(self, theirs: socket.socket, max_bytes: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         file = _unnamed_file(LANES * LANE_BYTES)
         try:
             self._memory = mmap.mmap(file, 0)
             shared = (theirs.fileno(), file)
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "pipeline.engine.preparing.worker", *map(str, shared), str(max_bytes)],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "pipeline.engine.preparing.worker",
+                    *map(str, shared),
+                    str(self._max_bytes),
+                ],
                 env=_environment(),
                 pass_fds=shared,
                 stdin=subprocess.DEVNULL,
@@ -196,29 +212,25 @@ class _Worker(asyncio.Protocol):
         hop = _Hop(images, self._lanes.pop(), answer)
         packed, blobs = pack_images(images)
         with self._room(hop) as room:
-            transport.writelines(message((hop.lane, packed), blobs, room))
+            transport.writelines(to_worker((hop.lane, packed), blobs, room))
         self._hops.append(hop)
         if len(self._hops) == 1:
             self._watch()
         return answer
 
     def data_received(self, data: bytes) -> None:
-        received = self._received
-        received += data
-        while len(received) >= HEADER.size:
-            length, following = HEADER.unpack_from(received)
-            end = HEADER.size + length
-            if len(received) < end + following:
-                return
-            with memoryview(received) as view:
-                content = pickle.loads(view[HEADER.size : end])
-                blobs = bytes(view[end : end + following])
-            del received[: end + following]
-            if isinstance(content, Outcome):
-                self._answered(content, blobs)
-            else:
-                self._ready = True
-                self._watch()
+        self._received += data
+        try:
+            while message := take_outcome(self._received, self._max_bytes):
+                if self._ready:
+                    self._answered(*message)
+                else:
+                    self._ready = True
+                    self._watch()
+        except Garbled as error:
+            log.debug("A process for images sent %s", error)
+            self._garbled = True
+            self._abandon()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.alive = False
@@ -250,7 +262,11 @@ class _Worker(asyncio.Protocol):
                     await asyncio.sleep(0.002)
 
     def _answered(self, outcome: Outcome, blobs: bytes) -> None:
-        hop = self._hops.popleft()
+        if not self._hops:
+            raise Garbled("an answer that nobody waits for")
+        hop = self._hops[0]  # until its answer is known to be one: else it is to blame
+        results = [] if outcome.run_error is not None else self._results(hop, outcome, blobs)
+        self._hops.popleft()
         self._watch()
         for level, text in outcome.log:
             log.log(level, "%s", text)
@@ -258,7 +274,7 @@ class _Worker(asyncio.Protocol):
             if outcome.run_error is not None:
                 hop.answer.set_exception(RunError(outcome.run_error))
             else:
-                hop.answer.set_result(self._results(hop, outcome, blobs))
+                hop.answer.set_result(results)
         self._lanes.append(hop.lane)
 
     def _results(self, hop: _Hop, outcome: Outcome, blobs: bytes) -> list[Result]:
@@ -277,8 +293,11 @@ class _Worker(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self._hangs) if self._hops else None
 
     def _hangs(self) -> None:
-        """Killed, and not waited for: one that hangs in a system call, as on a dead network drive, may never die."""
         self._hung = True
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Killed, and not waited for: one that hangs in a system call, as on a dead network drive, may never die."""
         self.kill()
         assert self._transport is not None
         self._transport.abort()
@@ -286,6 +305,8 @@ class _Worker(asyncio.Protocol):
     def _how_it_ended(self) -> str:
         if self._hung:
             return f"it took longer than {self._seconds:g} s."
+        if self._garbled:
+            return "the process sent something else than its result."
         assert self._process is not None
         with suppress(subprocess.TimeoutExpired):
             code = self._process.wait(END_SECONDS)  # its socket is closed: it is all but gone
@@ -304,10 +325,12 @@ def _environment() -> dict[str, str]:
 
 def _unnamed_file(size: int) -> int:
     """The descriptor of memory that two processes can share."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("nightcap")
-    else:
+    if not hasattr(os, "memfd_create"):
         with tempfile.TemporaryFile() as named:
-            file = os.dup(named.fileno())
+            named.truncate(size)
+            return os.dup(named.fileno())
+    file = os.memfd_create("nightcap", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(file, size)
+    # Who reads what the other has cut off is killed by the system: no process may do that to the run.
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
     return file

@@ -19,8 +19,9 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from pipeline.engine.preparing.preparer import Preparer
-from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Outcome, message, pack_results, unpack_images
+from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Outcome, pack_results, to_run, unpack_images
 from pipeline.errors import RunError
+from pipeline.texts import valid_unicode
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def _serve(stream: BinaryIO, connection: socket.socket, memory: memoryview, log:
     preparer, _ = _receive(stream)
     assert isinstance(preparer, Preparer)
     gc.freeze()
-    connection.sendall(b"".join(message(None)))
+    connection.sendall(b"".join(to_run(Outcome())))
     _silence_decoders()
     while True:
         content, blobs = _receive(stream)
@@ -53,10 +54,10 @@ def _serve(stream: BinaryIO, connection: socket.socket, memory: memoryview, log:
         try:
             results, bodies = pack_results(preparer(images))
         except RunError as error:
-            outcome, bodies = Outcome([], str(error), log.take()), []
+            outcome, bodies = Outcome([], valid_unicode(str(error)), log.take()), []
         else:
             outcome = Outcome(results, None, log.take())
-        for part in message(outcome, bodies, room):
+        for part in to_run(outcome, bodies, room):
             connection.sendall(part)
 
 
@@ -79,10 +80,10 @@ class _Log(logging.Handler):
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        self._kept.append((record.levelno, text))
+        self._kept.append((record.levelno, valid_unicode(text)))
 
-    def take(self) -> tuple[tuple[int, str], ...]:
-        kept, self._kept = tuple(self._kept), []
+    def take(self) -> list[tuple[int, str]]:
+        kept, self._kept = self._kept, []
         return kept
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import pickle
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -10,15 +11,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from pipeline.engine.plan import RunOptions
 from pipeline.engine.preparing.preparer import Fetched, Preparer
 from pipeline.engine.preparing.processes import LANES, Processes, open_processes
+from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Outcome, Ready, pack_results, to_run
 from pipeline.engine.record import Unprepared
 from pipeline.errors import RunError
 from pipeline.images import ImageOptions
 from pipeline.items import Prepared, Request, SourceImage
-from tests.engine.making import image
+from tests.engine.making import image, request
 from tests.helpers.pictures import encoded, photo
 
 PICTURE = encoded(photo(96, 64))
@@ -34,17 +37,7 @@ class Trouble:
         with (self._notes / image.key.replace("/", "_")).open("a") as note:
             note.write(f"{os.getpid()}\n")
         kind = image.key.partition("-")[0]
-        if kind == "hang":
-            time.sleep(60)
-        if kind == "orphan":
-            if not os.fork():
-                with (self._notes / "pid").open("w") as note:
-                    note.write(str(os.getpid()))
-            time.sleep(60)
-        if kind == "crash":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if kind == "exit":
-            os._exit(3)
+        misbehave(kind, image.key.partition("-")[2], self._notes)
         if kind == "balloon":
             return bytes(8 * 1024**3)
         if kind == "gone":
@@ -54,6 +47,50 @@ class Trouble:
         if kind == "large":
             return PICTURE + bytes(20 * 1024 * 1024)
         return PICTURE
+
+
+def misbehave(kind: str, how: str, notes: Path) -> None:
+    if kind == "hang":
+        time.sleep(60)
+    if kind == "orphan":
+        if not os.fork():
+            with (notes / "pid").open("w") as note:
+                note.write(str(os.getpid()))
+        time.sleep(60)
+    if kind == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if kind == "exit":
+        os._exit(3)
+    if kind == "taken":
+        take_over(how)
+
+
+def take_over(how: str) -> None:
+    """What code in a hostile image may do to the run: cut off the shared memory, or send what it likes."""
+    numbers = filter(os.path.exists, (f"/proc/self/fd/{number}" for number in range(64)))
+    open_files = {os.readlink(name).partition(":")[0]: int(Path(name).name) for name in numbers}
+    if how == "memory":
+        os.ftruncate(open_files["/memfd"], 0)
+    [ready], _ = pack_results([request(body=b"x")])
+    assert isinstance(ready, Ready)
+    killer = pickle.dumps(Killer(os.getppid()))
+    sent = {
+        "pickle": HEADER.pack(len(killer), 0) + killer,
+        "length": HEADER.pack(10, 2**60),
+        "beyond": b"".join(to_run(Outcome([structs.replace(ready, body_bytes=LANE_BYTES + 1)]))),
+    }[how]
+    os.write(open_files["socket"], sent)
+    time.sleep(60)
+
+
+class Killer:
+    """Ends a process by being unpickled."""
+
+    def __init__(self, victim: int) -> None:
+        self._victim = victim
+
+    def __reduce__(self) -> tuple[object, tuple[int, int]]:
+        return os.kill, (self._victim, signal.SIGKILL)
 
 
 def same(width: int, height: int) -> tuple[int, int]:
@@ -147,6 +184,26 @@ async def test_a_process_that_cannot_be_killed_is_not_waited_for(tmp_path: Path)
     assert isinstance(broken, Unprepared)
     assert "it took longer than 1 s" in broken.failure.message
     assert isinstance(fine, Request)
+
+
+@pytest.mark.parametrize("how", ["pickle", "length", "beyond", "memory"])
+async def test_a_process_that_was_taken_over_costs_its_image_and_nothing_else(tmp_path: Path, how: str) -> None:
+    async with asyncio.timeout(20), processes(tmp_path) as opened:
+        broken, fine = await opened.prepare([image(f"taken-{how}"), image("a")])
+    assert isinstance(fine, Request)
+    assert isinstance(broken, Unprepared)
+    assert broken.failure.reason == "undecodable"
+    assert ("Operation not permitted" if how == "memory" else "something else") in broken.failure.message
+
+
+async def test_an_answer_that_nobody_waits_for_ends_its_process(tmp_path: Path) -> None:
+    async with processes(tmp_path) as opened:
+        await opened.prepare([image("a")])
+        [worker] = opened._workers
+        worker.data_received(b"".join(to_run(Outcome())))
+        [made] = await opened.prepare([image("b")])
+        assert isinstance(made, Request)
+        assert opened._workers != [worker]
 
 
 async def test_an_image_that_wants_all_the_memory_is_a_row_and_the_process_lives(tmp_path: Path) -> None:

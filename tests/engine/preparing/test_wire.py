@@ -1,17 +1,34 @@
 """What goes to a process and back is what was put in, whether it fits into the shared memory or not."""
 
 import pickle
+import struct
+from dataclasses import replace
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.engine.preparing import wire
 from pipeline.engine.preparing.preparer import Fetched
-from pipeline.engine.preparing.wire import HEADER, message, pack_images, pack_results, unpack_images, unpack_results
+from pipeline.engine.preparing.wire import (
+    HEADER,
+    MOST_OUTCOME_BYTES,
+    Garbled,
+    Outcome,
+    pack_images,
+    pack_results,
+    take_outcome,
+    to_run,
+    to_worker,
+    unpack_images,
+    unpack_results,
+)
 from pipeline.engine.record import Unprepared
 from pipeline.items import Failure, Probe, Request, Sent, SourceImage
+from tests.engine.making import image, request
 
+MOST = 1000
 TEXT = st.text(max_size=5)
 SIZES = st.integers(0, 70_000)
 IMAGES = st.builds(
@@ -36,28 +53,100 @@ UNPREPARED = st.builds(
 )
 
 
-def through(content: object, blobs: list[bytes], room: int, monkeypatch: pytest.MonkeyPatch) -> tuple[object, bytes]:
-    """The message as the other end has it: its content, and where its blobs are."""
-    monkeypatch.setattr(wire, "LANE_BYTES", room)
-    memory = bytearray(room)
-    sent = b"".join(message(content, blobs, memoryview(memory)))
-    length, following = HEADER.unpack_from(sent)
-    rest = sent[HEADER.size + length :]
-    assert len(rest) == following
-    return pickle.loads(sent[HEADER.size : HEADER.size + length]), rest or bytes(memory)
+ROOMS = st.sampled_from([0, 20, 100])
 
 
-@given(st.lists(IMAGES | FETCHED, max_size=4), st.sampled_from([0, 20, 100]))
+@given(st.lists(IMAGES | FETCHED, max_size=4), ROOMS)
 def test_images_arrive_as_they_were(images: list[SourceImage | Fetched], room: int) -> None:
+    memory = bytearray(room)
     with pytest.MonkeyPatch.context() as patch:
-        packed, blobs = through(*pack_images(images), room, patch)
-    assert isinstance(packed, list)
-    assert unpack_images(packed, blobs) == images
+        patch.setattr(wire, "LANE_BYTES", room)
+        sent = b"".join(to_worker(*pack_images(images), memoryview(memory)))
+    length, following = HEADER.unpack_from(sent)
+    blobs = sent[HEADER.size + length :]
+    assert len(blobs) == following
+    assert unpack_images(pickle.loads(sent[HEADER.size : HEADER.size + length]), blobs or bytes(memory)) == images
 
 
-@given(st.lists(REQUESTS | UNPREPARED, max_size=4), st.sampled_from([0, 20, 100]))
-def test_results_arrive_as_they_were(results: list[Request | Unprepared], room: int) -> None:
+@given(st.lists(REQUESTS | UNPREPARED, max_size=4), ROOMS, st.integers(1, 50))
+def test_results_arrive_as_they_were(results: list[Request | Unprepared], room: int, piece: int) -> None:
+    """In pieces of any size, and whatever comes behind them."""
+    memory = bytearray(room)
+    packed, bodies = pack_results(results)
+    log = [(30, "Odd.")]
     with pytest.MonkeyPatch.context() as patch:
-        packed, blobs = through(*pack_results(results), room, patch)
-    assert isinstance(packed, list)
-    assert unpack_results([result.image for result in results], packed, blobs) == results
+        patch.setattr(wire, "LANE_BYTES", room)
+        sent = b"".join(to_run(Outcome(packed, None, log), bodies, memoryview(memory)))
+    received = bytearray()
+    for at in range(0, len(sent), piece):
+        assert take_outcome(received, MOST) is None
+        received += sent[at : at + piece]
+    received += b"more"
+    message = take_outcome(received, MOST)
+    assert message
+    outcome, blobs = message
+    assert (outcome.log, outcome.run_error, bytes(received)) == (log, None, b"more")
+    assert unpack_results([result.image for result in results], outcome.results, blobs or bytes(memory)) == results
+
+
+def test_a_name_that_no_text_can_hold_costs_no_process() -> None:
+    broken = Unprepared(image("a"), Failure("invalid_row", "No file \udcff."))
+    message = take_outcome(bytearray(b"".join(to_run(Outcome(pack_results([broken])[0])))), MOST)
+    assert message
+    [arrived] = unpack_results([broken.image], message[0].results, b"")
+    assert arrived == replace(broken, failure=Failure("invalid_row", "No file \ufffd."))
+
+
+class Taken:
+    """Runs a command where it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemExit",)
+
+
+def framed(document: bytes) -> bytearray:
+    return bytearray(HEADER.pack(len(document), 0) + document)
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        framed(pickle.dumps(Taken())),
+        framed(b""),
+        framed(msgspec.msgpack.encode([[["Ready", -1]]])),
+        framed(
+            msgspec.msgpack.encode([[["Broken", {"reason": "a", "message": "b", "status": "fine"}, None, None, 1]]])
+        ),
+        framed(b"\x91" * 100_000),
+        framed(msgspec.msgpack.encode([[], "\ud800".encode("utf-8", "surrogatepass")])),
+        bytearray(HEADER.pack(MOST_OUTCOME_BYTES + 1, 0)),
+        bytearray(HEADER.pack(2**64 - 1, 2**64 - 1)),
+        bytearray(HEADER.pack(0, MOST + 1)),
+    ],
+    ids=["pickle", "empty", "negative", "status", "nested", "surrogate", "long", "endless", "bodies"],
+)
+def test_what_is_no_outcome_is_refused_at_once(received: bytearray) -> None:
+    with pytest.raises(Garbled):
+        take_outcome(received, MOST)
+
+
+@given(st.binary(max_size=60))
+@example(struct.pack("<QQ", 5, 0) + b"\x93\x90\xa1\xff\x90")
+def test_any_bytes_are_an_outcome_or_incomplete_or_refused(sent: bytes) -> None:
+    for received in (bytearray(sent), framed(sent)):
+        try:
+            message = take_outcome(received, MOST)
+        except Garbled:
+            continue
+        assert message is None or isinstance(message[0], Outcome)
+
+
+@pytest.mark.parametrize("bodies", [b"", b"123"], ids=["in the lane", "over the socket"])
+def test_a_body_cannot_be_longer_than_what_came(bodies: bytes) -> None:
+    packed, _ = pack_results([request("a", b"12"), request("b", b"34")])
+    images = [image("a"), image("b")]
+    assert len(unpack_results(images, packed, b"1234")) == 2
+    with pytest.raises(Garbled, match="beyond"):
+        unpack_results(images, packed, memoryview(bodies))
+    with pytest.raises(Garbled, match="2 results for 1 images"):
+        unpack_results(images[:1], packed, b"1234")
