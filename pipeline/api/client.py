@@ -118,6 +118,7 @@ class Client:
 def _keys_of(endpoint: Endpoint) -> tuple[str, ...]:
     """What is sent to the endpoint and must not come back."""
     keys = [value.rpartition(" ")[2] for value in endpoint.headers.values()]
+    keys += endpoint.extension.secrets if endpoint.extension else ()
     escaped = [key.replace("/", "\\/") for key in keys if "/" in key]  # as some servers write JSON
     return tuple(key for key in (*keys, *escaped) if len(key) >= MIN_KEY_CHARACTERS)
 

@@ -12,8 +12,12 @@ from urllib.parse import quote, urlsplit
 
 from pipeline.api.attempt import Target
 from pipeline.api.entra.clouds import Cloud, cloud_of
+from pipeline.api.environment import checked_address, read_key
 from pipeline.api.options import Auth, ModelOptions
 from pipeline.api.quirks import check_temperature, server_at
+from pipeline.api.vision.extensions import Extension, image_extension
+from pipeline.api.vision.resource import find_vision
+from pipeline.api.vision.ways import Way, choose_way
 from pipeline.errors import UserError
 
 PORTS = {"http": 80, "https": 443}
@@ -34,6 +38,8 @@ class Endpoint:
     deployment: str | None = None
     cloud: Cloud | None = None
     """Azure without a key: whose tokens it is shown; they are in no header here, as they change."""
+    extension: Extension | None = None
+    """Azure's `/extensions/` path is asked, and this stands in front of the messages."""
 
     @property
     def target(self) -> Target:
@@ -68,6 +74,19 @@ def key_variable(options: ModelOptions, environ: Mapping[str, str]) -> str:
     return server.key_variable if server and environ.get(server.key_variable, "").strip() else "OPENAI_API_KEY"
 
 
+def azure_version(options: ModelOptions, environ: Mapping[str, str]) -> str | None:
+    """The dated api-version; None: the undated `/openai/v1/` form."""
+    version = options.api_version or environ.get("OPENAI_API_VERSION")
+    return None if version == "v1" else version or None
+
+
+def enhancing_way(options: ModelOptions, environ: Mapping[str, str]) -> Way | None:
+    """Who looks for what `enhance` names; None: nothing is. UserError when nobody could."""
+    provider, _ = split_name(options.name)
+    version = azure_version(options, environ) if provider == "azure" else None
+    return choose_way(options, provider, version, find_vision(environ)) if options.enhance else None
+
+
 def resolve_endpoint(
     options: ModelOptions, environ: Mapping[str, str], key_env: str | None = None, auth: Auth | None = None
 ) -> Endpoint:
@@ -80,7 +99,7 @@ def resolve_endpoint(
     if auth == "entra" and provider != "azure":
         raise UserError(f"auth = 'entra' is for Azure; {options.name} takes a key.")
     variable = key_env or key_variable(options, environ)
-    key = None if auth == "entra" else _key(variable, environ)
+    key = None if auth == "entra" else read_key(variable, environ)
     if not key and (key_env or auth == "key"):
         raise UserError(f"{variable} is not set; export the key of {options.name} under that name.")
     match provider:
@@ -120,41 +139,21 @@ def _azure(deployment: str, options: ModelOptions, environ: Mapping[str, str], k
     # The portal shows longer forms too: .../openai/v1/ and .../openai/deployments/D/chat/completions.
     parts = urlsplit(_address(address))
     base = f"{parts.scheme}://{parts.netloc}{f'{parts.path}/'.partition('/openai/')[0].rstrip('/')}/openai"
-    version = options.api_version or environ.get("OPENAI_API_VERSION") or "v1"
+    version = azure_version(options, environ)
     headers = {"api-key": key} if key else {}
     cloud = None if key else cloud_of(parts.hostname or "", environ)
-    if version == "v1":
+    if version is None:
         url, models_url = f"{base}/v1/chat/completions", f"{base}/v1/models"
         return Endpoint("azure", url, models_url, headers, deployment, deployment, cloud)
     query = f"api-version={quote(version, safe='')}"
-    url = f"{base}/deployments/{quote(deployment, safe='')}/chat/completions?{query}"
-    return Endpoint("azure", url, f"{base}/models?{query}", headers, None, deployment, cloud)
-
-
-def _key(variable: str, environ: Mapping[str, str]) -> str | None:
-    """The key, without the line break that a file or `echo` leaves at its end; None when there is none."""
-    key = environ.get(variable, "").strip()
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise UserError(f"{variable} holds a character that is in no key; copy it again.")
-    return key or None
+    extension = None
+    if enhancing_way(options, environ) == "azure-openai":
+        extension = image_extension(options.enhance, find_vision(environ))
+    path = "extensions/chat/completions" if extension else "chat/completions"
+    url = f"{base}/deployments/{quote(deployment, safe='')}/{path}?{query}"
+    return Endpoint("azure", url, f"{base}/models?{query}", headers, None, deployment, cloud, extension)
 
 
 def _address(url: str) -> str:
-    """The address without what we append ourselves; UserError when nothing can be sent there."""
-    shown = repr(url) if "@" not in url and "?" not in url else "given"
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        (parts.hostname or "").encode("idna")  # what the name lookup will do, to refuse e.g. https://.openai.azure.com
-    except ValueError:
-        usable = False
-    if not usable or not url.isprintable() or " " in url:
-        raise UserError(f"The endpoint's address {shown} is not an http(s) URL; it looks like https://HOST/v1.")
-    if parts.username or parts.password:
-        raise UserError("The endpoint's address holds a password; put the key into its environment variable.")
-    if parts.query or parts.fragment:
-        raise UserError(
-            f"The endpoint's address has a query ({parts.hostname}); end it before the '?'. "
-            "An Azure api-version goes into OPENAI_API_VERSION."
-        )
-    return url.rstrip("/").removesuffix("/chat/completions")
+    """The address without what we append ourselves."""
+    return checked_address(url).removesuffix("/chat/completions")

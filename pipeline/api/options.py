@@ -9,6 +9,7 @@ from pipeline.errors import UserError
 DEFAULT_MODEL = "builtin:describe"
 # Of an endpoint that nobody has described; memory for bodies in flight is limited elsewhere.
 MOST_IN_FLIGHT = 256
+ENHANCEMENTS = ("ocr", "grounding")
 DEFAULT_PROMPT = "Describe this image in one or two plain sentences."
 
 
@@ -34,6 +35,12 @@ class ModelOptions:
     send: Literal["bytes", "url"] = "bytes"
     """`url`: an image at a web address is named by it, and the model's server fetches the original; where it cannot,
     the bytes are sent after all."""
+    enhance: tuple[str, ...] = ()
+    """`ocr`, `grounding`: text and objects are looked for in the image first, told to the model, and put into the
+    column `grounding` with their places."""
+    enhance_with: Literal["auto", "azure-openai", "image-analysis", "rapidocr"] = "auto"
+    """Who looks: Azure OpenAI itself (api-versions up to 2024-03-01-preview), Azure AI Vision's Image Analysis, or
+    RapidOCR on this machine (text alone); auto: the first of them that is there."""
     azure_model: str | None = None
     """The model behind an Azure deployment, for its token rule and price."""
     base_url: str | None = None
@@ -48,6 +55,13 @@ class ModelOptions:
             raise UserError(f"temperature is {self.temperature}; give a number between 0 and 2.")
         if not 0 <= self.max_shrink <= 1:
             raise UserError(f"max_shrink is {self.max_shrink}; give a fraction between 0 and 1.")
+        for name in self.enhance:
+            if name not in ENHANCEMENTS:
+                raise UserError(f"enhance names {name!r}; it takes {' and '.join(ENHANCEMENTS)}.")
+        if self.enhance_with != "auto" and not self.enhance:
+            raise UserError(f"enhance_with is {self.enhance_with!r}, and nothing is to be found: give enhance too.")
+        # In one order, as the same is asked for in any.
+        object.__setattr__(self, "enhance", tuple(name for name in ENHANCEMENTS if name in self.enhance))
 
 
 Auth = Literal["key", "entra"]

@@ -16,6 +16,7 @@ import pybase64
 
 from pipeline.api.options import ModelOptions
 from pipeline.api.structured.shape import RUNGS, Rung, Shape, shape_of
+from pipeline.api.vision.extensions import Extension
 
 MaxTokensName = Literal["max_tokens", "max_completion_tokens"]
 Parameter = Literal["max_tokens", "temperature", "detail", "response_format"]
@@ -36,6 +37,7 @@ class Form:
     schema_told: bool = False
     """The shape also stands in the system message on the first rung: a server of which nothing is known may hold its
     model to a schema that the model has not seen, or not at all."""
+    extension: Extension | None = None
 
     def correct(self, parameter: Parameter) -> "Form | None":
         """As it wants it after refusing `parameter`: the limit under its other name (reasoning models want the newer
@@ -60,7 +62,9 @@ def render_head(options: ModelOptions, form: Form, pack: int = 1) -> bytes:
     The limit is always sent: some Azure deployments default to 16 tokens.
     """
     shape = shape_of(options.schema, pack)
-    body: dict[str, object] = {} if form.model is None else {"model": form.model}
+    body: dict[str, object] = dict(form.extension.fields) if form.extension else {}
+    if form.model is not None:
+        body["model"] = form.model
     body[form.max_tokens_name] = options.max_tokens
     if options.temperature is not None and "temperature" not in form.corrected:
         body["temperature"] = options.temperature

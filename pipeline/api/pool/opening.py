@@ -83,7 +83,7 @@ def build_member(options: MemberOptions, endpoint: Endpoint, client: Client, clo
 
 def first_form(endpoint: Endpoint, model: Model) -> Form:
     """How it is asked until it refuses something."""
-    return Form(endpoint.body_model, model.max_tokens_parameter)
+    return Form(endpoint.body_model, model.max_tokens_parameter, extension=endpoint.extension)
 
 
 def respondent_of(options: MemberOptions, endpoint: Endpoint) -> Respondent:

@@ -1,0 +1,1 @@
+"""Azure AI Vision: what a picture holds, found for the model or by the model's own enhancements."""
