@@ -1,6 +1,7 @@
 """Looks at images' headers, as far as they tell what a run will make of each; those far away many at once."""
 
 import random
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,7 +36,7 @@ class HeaderReader:
         self._read_head = source.read_head
         self._max_bytes = max_bytes
         self._max_pixels = options.max_pixels
-        self._max_sent_bytes = options.max_sent_bytes
+        self._max_sent_bytes = options.max_sent_bytes or sys.maxsize
         self._pass_through = frozenset(options.pass_through)
         self._at_once = at_once
 

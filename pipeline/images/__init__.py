@@ -3,15 +3,18 @@
 from pipeline.images.fingerprint import fingerprint
 from pipeline.images.hashing import hash_bytes
 from pipeline.images.headers import NeedMoreBytes
-from pipeline.images.options import ImageOptions
+from pipeline.images.options import NO_BOUNDS, Bound, ImageOptions, SendBounds
 from pipeline.images.pixels import decode_rgb
 from pipeline.images.prepare import prepare
 from pipeline.images.probe import HEAD_BYTES, probe, probe_from
 
 __all__ = [
     "HEAD_BYTES",
+    "NO_BOUNDS",
+    "Bound",
     "ImageOptions",
     "NeedMoreBytes",
+    "SendBounds",
     "decode_rgb",
     "fingerprint",
     "hash_bytes",

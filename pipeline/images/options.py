@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pipeline.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class ImageOptions:
@@ -14,5 +16,34 @@ class ImageOptions:
     max_pixels: int = 200_000_000
     """Larger images are not decoded (reason `bomb`): what the largest camera sensors give, 0.8 GB as a decoded frame.
     A JPEG takes a quarter to a 64th of that, because it is shrunk while it is decoded."""
-    max_sent_bytes: int = 20_000_000
-    """Larger files are not passed through; OpenAI and Azure refuse more than 20 MB an image."""
+    max_sent_bytes: int | None = None
+    """No image is sent that takes more; None: what the provider takes (`nightcap models NAME` tells)."""
+
+    def __post_init__(self) -> None:
+        if self.max_sent_bytes is not None and self.max_sent_bytes < 1:
+            raise UserError(f"max_sent_bytes is {self.max_sent_bytes}; give 1 or more.")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most that may be sent, and who says so."""
+
+    most: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendBounds:
+    """What an image must keep to, to be sent at all. None: no bound is known."""
+
+    file_bytes: Bound | None = None
+    side_px: Bound | None = None
+    """The longer side."""
+    may_shrink: bool = True
+    """False: it is sent in its own dimensions or not at all; quality may be given up."""
+
+    def take(self, data: bytes) -> bool:
+        return self.file_bytes is None or len(data) <= self.file_bytes.most
+
+
+NO_BOUNDS = SendBounds()

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ class Limit:
 
     most: int
     source: str
+    from_images: int = 1
+    """It holds for requests of so many images and more."""
 
     def __str__(self) -> str:
         return f"{self.most:,} ({self.source})"
@@ -34,25 +36,39 @@ class RequestLimits:
     request_bytes: Limit | None = None
     """Of the whole body, base64 included."""
     images: Limit | None = None
-    side_px: Limit | None = None
-    """The longer side of an image, in a request of as many images as was asked for."""
+    sides_px: tuple[Limit, ...] = ()
+    """Of the longer side of an image; there may be another where images are many."""
+
+    def side_px(self, images: int = 1) -> Limit | None:
+        """Of the longer side of an image, in a request of so many."""
+        return _strictest(limit for limit in self.sides_px if limit.from_images <= images)
 
     def and_those_of(self, other: "RequestLimits") -> "RequestLimits":
         """What both take, where either may answer."""
-        return RequestLimits(**{part.name: _stricter(part.name, self, other) for part in fields(self)})
+        return RequestLimits(
+            _strictest((self.image_bytes, other.image_bytes)),
+            _strictest((self.request_bytes, other.request_bytes)),
+            _strictest((self.images, other.images)),
+            self.sides_px + other.sides_px,
+        )
 
 
-def find_limits(model: Model, api_version: str | None = None, images: int = 1, provider: str = "") -> RequestLimits:
-    """What `model` is sent at most. `api_version`: Azure's, None for the undated form. `images`: in the request.
+def find_limits(model: Model, api_version: str | None = None, provider: str = "") -> RequestLimits:
+    """What `model` is sent at most. `api_version`: Azure's, None for the undated form.
 
     `provider`: whose server it is, where the model's own does not say it.
     """
     whose = provider or model.provider
-    found: dict[str, Limit] = {}
+    found: dict[Kind, list[Limit]] = {"image_bytes": [], "request_bytes": [], "images": [], "side_px": []}
     for entry in _entries():
-        if entry.provider == whose and entry.kind not in found and entry.holds(model, api_version, images):
-            found[entry.kind] = entry.limit
-    return RequestLimits(**found)
+        if entry.provider == whose and entry.holds(model, api_version):
+            found[entry.kind].append(entry.limit)
+    image_bytes, request_bytes, images = (next(iter(limits), None) for limits in list(found.values())[:3])
+    return RequestLimits(image_bytes, request_bytes, images, tuple(found["side_px"]))
+
+
+def _strictest(limits: Iterable[Limit | None]) -> Limit | None:
+    return min((limit for limit in limits if limit), key=lambda limit: limit.most, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +78,11 @@ class _Entry:
     limit: Limit
     models: tuple[str, ...]
     before: str | None
-    from_images: int
 
-    def holds(self, model: Model, api_version: str | None, images: int) -> bool:
+    def holds(self, model: Model, api_version: str | None) -> bool:
         # Azure's versions are dates, perhaps with `-preview`: they compare as text, and v1 after all of them.
-        return (
-            (not self.models or model.name in self.models)
-            and (self.before is None or (api_version or UNDATED) < self.before)
-            and images >= self.from_images
-        )
+        before = self.before is None or (api_version or UNDATED) < self.before
+        return before and (not self.models or model.name in self.models)
 
 
 @cache
@@ -78,16 +90,9 @@ def _entries() -> tuple[_Entry, ...]:
     from importlib.resources import files  # 15 ms that an import of this room does without
 
     data = tomllib.loads(files(__package__).joinpath("limits.toml").read_text("utf-8"))
-    return tuple(_read(data["limit"]))
+    return tuple(_read(line) for line in data["limit"])
 
 
-def _read(lines: Iterable[dict[str, Any]]) -> Iterable[_Entry]:
-    for line in lines:
-        limit = Limit(line.pop("most"), line.pop("source"))
-        models = tuple(line.pop("models", ()))
-        yield _Entry(**{"before": None, "from_images": 1, **line}, limit=limit, models=models)
-
-
-def _stricter(name: str, one: RequestLimits, other: RequestLimits) -> Limit | None:
-    known = [limit for limits in (one, other) if (limit := getattr(limits, name)) is not None]
-    return min(known, key=lambda limit: limit.most, default=None)
+def _read(line: dict[str, Any]) -> _Entry:
+    limit = Limit(line["most"], line["source"], line.get("from_images", 1))
+    return _Entry(line["provider"], line["kind"], limit, tuple(line.get("models", ())), line.get("before"))

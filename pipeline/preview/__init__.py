@@ -14,6 +14,7 @@ from pipeline.api.options import ModelOptions
 from pipeline.api.payload import image_of, render_head, tail_template
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.opening import first_form
+from pipeline.api.pool.taken import request_limits
 from pipeline.engine.preparing.by_url import HEAD_BYTES
 from pipeline.engine.preparing.preparer import Fetched
 from pipeline.engine.preparing.rules import build_preparer, json_tail
@@ -109,7 +110,9 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Pr
     endpoint = _endpoint(member, environ)
     head = render_head(member.model, first_form(endpoint, model))
     source = open_source(job.source)
-    prepare = build_preparer(job.source, job.image, member.model, model, json_tail(tail_template(member.model)))
+    limits = request_limits(job.members, environ)
+    encode = json_tail(tail_template(member.model))
+    prepare = build_preparer(job.source, job.image, member.model, model, limits, encode)
     for image in islice(source.list(), count):
         [request] = prepare([_read(source, image, member.model)])
         if not isinstance(request, Request):

@@ -37,7 +37,8 @@ def model_facts(model: Model, today: date) -> dict[str, Any]:
 
     rule              {"family", and its numbers}: how it counts images, see `models.image_rules`
     image_tokens      {"WxH": tokens at detail high}; null where the rule is unknown
-    limits            of one request: {"image_bytes", "request_bytes", "images", "side_px"}: {"most", "source"} or null
+    limits            of one request: {"image_bytes", "request_bytes", "images"}: {"most", "source"} or
+                      null, and "sides_px": a list of them, each with "from_images"
     usd_per_million   {"live", "batch"}: {"input", "cached_input", "output", "above": [[prompt tokens, rates]]} or null
     price_date, price_source
     """
@@ -73,7 +74,7 @@ def render_model(model: Model, today: date) -> str:
         ("takes", ", ".join(model.formats)),
         ("bytes an image", limits.image_bytes),
         ("bytes a request", limits.request_bytes),
-        ("px a side", limits.side_px),
+        ("px a side", limits.side_px()),
         ("images a request", limits.images),
         ("US dollars, live", _rates_text(live)),
         ("US dollars, batch", _rates_text(batch)),

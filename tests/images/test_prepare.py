@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from pipeline.errors import ImageError
-from pipeline.images import ImageOptions, decode, decode_rgb, hash_bytes, prepare
+from pipeline.images import Bound, ImageOptions, SendBounds, decode, decode_rgb, hash_bytes, prepare
 from pipeline.images.headers import jpeg
 from tests.helpers.pictures import (
     animation,
@@ -164,11 +164,43 @@ def test_no_metadata_is_sent() -> None:
 def test_a_file_too_large_to_send_is_encoded_smaller() -> None:
     data = encoded(photo(200, 200, grain=30), quality=100)
     limit = len(data) - 1
-    prepared = prepare(data, as_it_is, ImageOptions(max_sent_bytes=limit))
+    prepared = prepare(data, as_it_is, OPTIONS, SendBounds(Bound(limit, "somebody")))
     assert len(prepared.data) <= limit
-    with pytest.raises(ImageError) as failure:
-        prepare(data, as_it_is, ImageOptions(max_sent_bytes=1000))
+    assert (prepared.width, prepared.height) == (200, 200)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_what_takes_too_many_bytes_loses_quality_first_and_then_pixels(kind: str) -> None:
+    grain = photo(400, 300, grain=60)
+    data = encoded(grain.quantize(256) if kind == "png" else grain, kind, quality=100)
+    worst = len(encoded(grain, quality=45))
+    in_full = prepare(data, as_it_is, OPTIONS, SendBounds(Bound(worst * 5 // 4, "somebody")))
+    assert (in_full.width, in_full.height, in_full.format) == (400, 300, "jpeg")
+    assert len(in_full.data) <= worst * 5 // 4 < len(data)
+    smaller = prepare(data, as_it_is, OPTIONS, SendBounds(Bound(worst // 4, "somebody")))
+    assert decoded(smaller.data).size == (smaller.width, smaller.height)
+    assert 150 < smaller.width < 400
+    assert abs(smaller.width / smaller.height - 4 / 3) < 0.02
+    assert len(smaller.data) <= worst // 4
+
+
+def test_an_image_that_may_not_be_shrunk_is_too_large_and_says_by_whose_limit() -> None:
+    data = encoded(photo(400, 300, grain=60), quality=100)
+    bounds = SendBounds(Bound(5000, "Guide, 2023: 5 kB"), may_shrink=False)
+    with pytest.raises(ImageError, match=r"5,000 may be sent \(Guide, 2023: 5 kB\); choose an image policy") as failure:
+        prepare(data, as_it_is, OPTIONS, bounds)
     assert failure.value.reason == "too_large"
+    with pytest.raises(ImageError, match=r"400 pixels is more than may be sent, 399 \(Guide\)"):
+        prepare(data, as_it_is, OPTIONS, SendBounds(side_px=Bound(399, "Guide"), may_shrink=False))
+    with pytest.raises(ImageError, match=r"100 may be sent \(Guide\)\."):
+        prepare(data, as_it_is, OPTIONS, SendBounds(Bound(100, "Guide")))  # less than any JPEG takes
+
+
+def test_a_side_that_is_too_long_is_shrunk() -> None:
+    data = encoded(photo(400, 300))
+    prepared = prepare(data, as_it_is, OPTIONS, SendBounds(side_px=Bound(100, "Guide")))
+    assert decoded(prepared.data).size == (prepared.width, prepared.height) == (100, 75)
+    assert prepare(data, half, OPTIONS, SendBounds(side_px=Bound(200, "Guide"))).width == 200
 
 
 def test_a_side_that_jpeg_cannot_hold() -> None:

@@ -32,7 +32,7 @@ def test_what_a_provider_takes(name: str, api_version: str | None, image_bytes: 
 
 def test_a_limit_may_depend_on_how_many_images_there_are() -> None:
     model = find_model("anthropic:claude-opus-4-7")
-    assert [most(find_limits(model, images=count).side_px) for count in (1, 20, 21)] == [8000, 8000, 2000]
+    assert [most(find_limits(model).side_px(count)) for count in (1, 20, 21)] == [8000, 8000, 2000]
 
 
 def test_a_model_behind_somebody_elses_server_has_that_servers_limits() -> None:

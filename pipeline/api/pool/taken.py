@@ -8,22 +8,22 @@ from pipeline.api.quirks import server_at
 from pipeline.models import RequestLimits, find_limits, find_model
 
 
-def request_limits(members: Sequence[MemberOptions], environ: Mapping[str, str], images: int = 1) -> RequestLimits:
-    """The strictest limits of all of them, as any may answer; of a request with so many images."""
-    first, *others = [_limits_of(member, environ, images) for member in members]
+def request_limits(members: Sequence[MemberOptions], environ: Mapping[str, str]) -> RequestLimits:
+    """The strictest limits of all of them, as any may answer."""
+    first, *others = [_limits_of(member, environ) for member in members]
     for other in others:
         first = first.and_those_of(other)
     return first
 
 
-def _limits_of(member: MemberOptions, environ: Mapping[str, str], images: int) -> RequestLimits:
+def _limits_of(member: MemberOptions, environ: Mapping[str, str]) -> RequestLimits:
     options = member.model
     model = find_model(catalogue_name(options))
     provider, _ = split_name(options.name)
     if provider == "azure":
-        return find_limits(model, options.api_version or environ.get("OPENAI_API_VERSION"), images, provider)
+        return find_limits(model, options.api_version or environ.get("OPENAI_API_VERSION"), provider)
     address = options.base_url or environ.get("OPENAI_BASE_URL")
     server = server_at(address)
     if server and server.limits_of:
         provider = server.limits_of
-    return find_limits(model, None, images, provider)
+    return find_limits(model, None, provider)

@@ -108,7 +108,7 @@ def read_question(
         schema=_schema(body.get("response_format")),
         grounding=_grounding(body),
     )
-    _check_pictures(question.pictures, model, find_limits(model, api_version, len(question.pictures)))
+    _check_pictures(question.pictures, model, find_limits(model, api_version))
     _check_reasoning(model, given, _optional(body, "temperature", (int, float), "a decimal"))
     return question
 
@@ -134,8 +134,8 @@ def _check_pictures(pictures: Sequence[Picture], model: Model, limits: RequestLi
         _reject(message, "messages", "too_many_images")
     for picture in pictures:
         _one_of(picture.detail, model.details, "image_url.detail")
-        longest_px = limits.side_px.most if limits.side_px else MAX_SIDE_PX
-        if max(picture.width, picture.height) > longest_px:
+        side_px = limits.side_px(len(pictures))
+        if max(picture.width, picture.height) > (side_px.most if side_px else MAX_SIDE_PX):
             raise Rejected(UNSUPPORTED_IMAGE)
         if limits.image_bytes and picture.bytes > limits.image_bytes.most:
             raise Rejected(UNSUPPORTED_IMAGE)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pipeline.api.endpoint import catalogue_name
 from pipeline.api.options import ModelOptions
 from pipeline.api.pool.members import MemberOptions
+from pipeline.api.pool.taken import request_limits
 from pipeline.clock import Clock, utc
 from pipeline.engine.asking.language import load_language_check
 from pipeline.engine.control.deadline import parse_deadline
@@ -102,7 +103,13 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
             run.stop.on_request(provider.stop)
             fingerprints = plan.run.near_duplicates > 0
             preparer = build_preparer(
-                plan.source, plan.image, plan.model, model, provider.encode, fingerprints=fingerprints
+                plan.source,
+                plan.image,
+                plan.model,
+                model,
+                request_limits(plan.members, environ),
+                provider.encode,
+                fingerprints=fingerprints,
             )
             async with open_processes(preparer, pools.image_workers, plan.run) as processes:
                 with _observing(observer, stats), _frozen_heap():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
-from pipeline.images import ImageOptions, fingerprint, hash_bytes, prepare, probe
+from pipeline.images import NO_BOUNDS, ImageOptions, SendBounds, fingerprint, hash_bytes, prepare, probe
 from pipeline.items import Failure, Prepared, Probe, Request, Sent, SourceImage
 from pipeline.texts import one_line
 
@@ -33,6 +33,14 @@ Listed = SourceImage | Fetched
 """What the processes are given: an image to be read, or one that was fetched."""
 
 
+Bounds = Callable[[int], SendBounds]
+"""What each of so many images in a request must keep to."""
+
+
+def _no_bounds(count: int) -> SendBounds:
+    return NO_BOUNDS
+
+
 class Preparer:
     """Holds nothing that changes, and can be pickled: it works in another process."""
 
@@ -44,6 +52,7 @@ class Preparer:
         encode: Encode,
         image_tokens: Callable[[int, int], int | None],
         text_tokens: Callable[[str | None], int | None],
+        bounds: Bounds = _no_bounds,
         *,
         fingerprints: bool = False,
     ) -> None:
@@ -54,6 +63,7 @@ class Preparer:
         self._encode = encode
         self._image_tokens = image_tokens
         self._text_tokens = text_tokens
+        self._bounds = bounds
         self._fingerprints = fingerprints
 
     def __call__(self, images: Sequence[Listed]) -> list[Request | Unprepared]:
@@ -73,7 +83,7 @@ class Preparer:
                 return self._request_by_url(image, probe(listed.data))
             if data is None:
                 data = self._read(image)
-            return self._request(image, prepare(data, fit, self._options))
+            return self._request(image, prepare(data, fit, self._options, self._bounds(1)))
         except RunError:  # the source itself is gone, or refuses us
             raise
         except Exception as error:

@@ -6,10 +6,13 @@ from dataclasses import replace
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import TailTemplate
 from pipeline.engine.preparing.preparer import Encode, Fit, Preparer
-from pipeline.images import ImageOptions
+from pipeline.images import Bound, ImageOptions, SendBounds
 from pipeline.items import Prepared
-from pipeline.models import Model, best_dimensions, prompt_tokens
+from pipeline.models import Model, RequestLimits, best_dimensions, prompt_tokens
 from pipeline.sources import Reader, SourceOptions
+
+TEXT_BYTES = 1_000_000
+"""Of a request's body, left for all that is no image: prompts, schema, labels."""
 
 
 def build_preparer(
@@ -17,6 +20,7 @@ def build_preparer(
     images: ImageOptions,
     options: ModelOptions,
     model: Model,
+    limits: RequestLimits,
     encode: Encode,
     *,
     fingerprints: bool = False,
@@ -30,6 +34,7 @@ def build_preparer(
         encode,
         functools.partial(model.image_tokens, detail=options.detail),
         functools.partial(_text_tokens, model, options.system, common),
+        functools.partial(send_bounds, images, options, limits),
         fingerprints=fingerprints,
     )
 
@@ -46,6 +51,21 @@ def image_options(options: ImageOptions, model: Model) -> ImageOptions:
     if model.provider != "compatible":
         return options
     return replace(options, pass_through=tuple(kind for kind in options.pass_through if kind in ("jpeg", "png")))
+
+
+def send_bounds(images: ImageOptions, options: ModelOptions, limits: RequestLimits, count: int) -> SendBounds:
+    """What one of `count` images in a request must keep to."""
+    known = [Bound(limit.most, limit.source) for limit in (limits.image_bytes,) if limit]
+    if whole := limits.request_bytes:
+        known.append(Bound((whole.most - TEXT_BYTES) * 3 // 4 // count, whole.source))  # four bytes of base64 for three
+    if images.max_sent_bytes is not None:
+        known.append(Bound(images.max_sent_bytes, "max_sent_bytes of the job"))
+    side = limits.side_px(count)
+    return SendBounds(
+        min(known, key=lambda bound: bound.most, default=None),
+        Bound(side.most, side.source) if side else None,
+        may_shrink=options.image_policy != "original",
+    )
 
 
 def json_tail(template: TailTemplate) -> Encode:

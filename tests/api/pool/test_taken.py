@@ -23,6 +23,6 @@ def test_a_known_compatible_server_has_its_own_limits() -> None:
     [member] = members_of(
         ModelOptions(name="compatible:claude-haiku-4-5", base_url="https://api.anthropic.com/v1"), LimitOptions(), ()
     )
-    assert request_limits([member], {}).side_px is not None
+    assert request_limits([member], {}).side_px() is not None
     [other] = members_of(ModelOptions(name="compatible:claude-haiku-4-5"), LimitOptions(), ())
-    assert request_limits([other], {"OPENAI_BASE_URL": "http://localhost:8000/v1"}).side_px is None
+    assert request_limits([other], {"OPENAI_BASE_URL": "http://localhost:8000/v1"}).side_px() is None

@@ -111,7 +111,7 @@ def text_tokens(own: str | None) -> int:
 
 @asynccontextmanager
 async def processes(notes: Path, count: int = 1, seconds: float = 30) -> AsyncIterator[Processes]:
-    preparer = Preparer(Trouble(notes).read, ImageOptions(max_sent_bytes=50_000_000), same, body, tokens, text_tokens)
+    preparer = Preparer(Trouble(notes).read, ImageOptions(), same, body, tokens, text_tokens)
     options = RunOptions(max_prepare_seconds=seconds, max_prepare_bytes=2 * 1024**3)
     async with open_processes(preparer, count, options) as opened:
         yield opened

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import tail_template
-from pipeline.engine.preparing.rules import build_preparer, image_itself, image_options, json_tail
-from pipeline.images import ImageOptions
-from pipeline.models import find_model
+from pipeline.engine.preparing.rules import build_preparer, image_itself, image_options, json_tail, send_bounds
+from pipeline.images import NO_BOUNDS, Bound, ImageOptions
+from pipeline.models import Limit, RequestLimits, find_model
 from pipeline.sources import SourceOptions
 
 LOAD = "import pickle, sys; pickle.load(sys.stdin.buffer); print(*sys.modules)"
@@ -24,11 +24,25 @@ def test_an_unknown_server_gets_no_webp_as_it_is() -> None:
     assert image_options(options, find_model("compatible:tiny")).pass_through == ("png",)
 
 
+def test_the_strictest_bound_holds_and_a_request_of_many_images_leaves_each_less() -> None:
+    sides = Limit(8000, "one"), Limit(2000, "many", 21)
+    limits = RequestLimits(Limit(7_500_000, "an image"), Limit(32_000_000, "a request"), None, sides)
+    own = ImageOptions(max_sent_bytes=5_000_000)
+    options = ModelOptions()
+    assert send_bounds(ImageOptions(), options, limits, 1).file_bytes == Bound(7_500_000, "an image")
+    assert send_bounds(own, options, limits, 1).file_bytes == Bound(5_000_000, "max_sent_bytes of the job")
+    assert send_bounds(own, options, limits, 31).file_bytes == Bound(750_000, "a request")
+    assert send_bounds(own, options, limits, 1).side_px == Bound(8000, "one")
+    assert send_bounds(own, options, limits, 31).side_px == Bound(2000, "many")
+    assert send_bounds(ImageOptions(), options, RequestLimits(), 1) == NO_BOUNDS
+    assert not send_bounds(own, ModelOptions(image_policy="original"), limits, 1).may_shrink
+
+
 @pytest.mark.parametrize("name", ["openai:gpt-4o", "builtin:describe"])
 def test_a_process_that_prepares_imports_nothing_heavy(name: str) -> None:
     options = ModelOptions(name=name)
     encode = image_itself if name.startswith("builtin") else json_tail(tail_template(options))
-    preparer = build_preparer(SourceOptions(), ImageOptions(), options, find_model(name), encode)
+    preparer = build_preparer(SourceOptions(), ImageOptions(), options, find_model(name), RequestLimits(), encode)
     command = [sys.executable, "-c", LOAD]
     loaded = subprocess.run(command, input=pickle.dumps(preparer), stdout=subprocess.PIPE, check=True).stdout
     modules = set(loaded.decode().split())
