@@ -82,20 +82,21 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was, or will be, sent of an image."""
+    """What was, or will be, sent of an image. Of several: format and sides where all have the same, all bytes."""
 
-    format: str
-    width: int
-    height: int
+    format: str | None
+    width: int | None
+    height: int | None
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question about one image, ready to send."""
+    """One question about one image, or about several together, ready to send."""
 
     image: SourceImage
-    probe: Probe
+    probe: Probe | None
+    """None: it is several images (`image.members`)."""
     content_hash: str | None
     """None: the model fetches the image itself, its bytes never came here."""
     original_bytes: int | None

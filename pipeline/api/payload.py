@@ -145,6 +145,26 @@ def without_detail(tail: bytes) -> bytes:
     return _DETAIL.sub(b"{", tail)
 
 
-def image_of(tail: bytes) -> bytes:
-    """The image that was rendered into it."""
-    return pybase64.b64decode(tail[tail.rindex(b";base64,") + len(b";base64,") : -len(_END)])
+_DATA = re.compile(r"data:image/([a-z]+);base64,(.*)")
+_ENCODED = re.compile(rb'("url":"data:image/[a-z]+;base64,)[^"]*')
+
+
+def images_of(tail: bytes) -> list[LabelledImage]:
+    """The images that were rendered into it; the label of a single one is empty."""
+    content = json.loads(b'[{"type":"text","text":' + tail.removesuffix(b"}]}"))
+    images, label = [], ""
+    for part in content[1:]:
+        if part["type"] == "text":
+            label = part["text"]
+        elif data := _DATA.fullmatch(part["image_url"]["url"]):
+            images.append(LabelledImage(label, data[1], pybase64.b64decode(data[2])))
+    return images
+
+
+def around_images(tail: bytes) -> list[bytes]:
+    """What stands before, between and after the base64 of its images."""
+    pieces, begin = [], 0
+    for encoded in _ENCODED.finditer(tail):
+        pieces.append(tail[begin : encoded.end(1)])
+        begin = encoded.end()
+    return [*pieces, tail[begin:]]

@@ -3,15 +3,12 @@
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from pipeline.cli.common.options import model_options, read_job
 from pipeline.cli.common.terminal import show_line
-
-if TYPE_CHECKING:
-    from pipeline.preview import Preview
 
 
 @click.command()
@@ -38,23 +35,24 @@ def request(sources: tuple[str, ...], form: str, image_file: Path | None, limit:
         if form == "json":
             click.echo(json.dumps(found.to_dict(), indent=2))
             continue
-        file = _written(found, image_file or Path(found.file_name))
-        click.echo(found.to_curl(str(file)) if form == "curl" else found.to_python(str(file)))
+        if image_file and len(found.images) > 1:
+            raise UserError(f"--image-file is the file of one image, and {found.key} is {len(found.images)}.")
+        files = [image_file] if image_file else [Path(name) for name in found.file_names]
+        written = [_written(image.data, file) for image, file in zip(found.images, files, strict=False)]
+        click.echo(found.to_curl(written) if form == "curl" else found.to_python(written))
 
 
-def _written(found: "Preview", file: Path) -> Path:
+def _written(image: bytes, file: Path) -> str:
     """Where the image is; nothing else is ever overwritten."""
     from pipeline.errors import UserError
 
-    if found.image is None:
-        return file
     try:
-        if file.exists() and file.read_bytes() != found.image:
+        if file.exists() and file.read_bytes() != image:
             raise UserError(f"{file} exists and is something else; give another --image-file.")
-        file.write_bytes(found.image)
+        file.write_bytes(image)
     except OSError as error:
         raise UserError(
             f"The image cannot be written to {file}: {error.strerror}; give another --image-file."
         ) from None
     show_line(f"The image as it is sent is in {file}.", err=True)
-    return file
+    return str(file)

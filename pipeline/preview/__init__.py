@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.api.endpoint import Endpoint, catalogue_name, key_variable, resolve_endpoint, split_name
 from pipeline.api.options import ModelOptions
-from pipeline.api.payload import image_of, render_head, tail_template
+from pipeline.api.payload import LabelledImage, around_images, images_of, render_head, tail_template
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.opening import first_form
 from pipeline.api.pool.taken import request_limits
@@ -19,17 +19,17 @@ from pipeline.engine.preparing.by_url import HEAD_BYTES
 from pipeline.engine.preparing.preparer import Fetched
 from pipeline.engine.preparing.rules import build_preparer, json_tail
 from pipeline.errors import UserError
+from pipeline.images import probe
 from pipeline.items import Request, SourceImage
 from pipeline.job import Job
 from pipeline.models import find_model
-from pipeline.preview.python import render_python
+from pipeline.preview.python import DataUrl, render_python
 from pipeline.sources import Source, open_source
 from pipeline.sources.source import remote_source
 from pipeline.sources.web.reader import WebReader
 
-_HIDDEN = "\0image\0"
-"""In place of the image, where a program says how to read it."""
-_MARK = b";base64,"
+_HIDDEN = "\0image {}\0"
+"""In place of an image, where a program says how to read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,11 @@ class Preview:
 
     key: str
     endpoint: Endpoint
-    head: bytes
-    """The body up to the image's base64."""
-    image: bytes | None
-    """As it is sent; None: the model fetches it from its address, which is in `head`."""
-    tail: bytes
-    request: Request
+    pieces: Sequence[bytes]
+    """Of the body: what stands before, between and after the base64 of its images."""
+    images: Sequence[LabelledImage]
+    """As they are sent; none: the model fetches it from its address."""
+    predicted_prompt_tokens: int | None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -51,49 +50,54 @@ class Preview:
         return {"Content-Type": "application/json", **self.endpoint.headers, **token}
 
     @property
-    def file_name(self) -> str:
-        """For the image as it is sent."""
+    def file_names(self) -> list[str]:
+        """For the images as they are sent."""
         stem = re.sub(r"[^\w.-]+", "_", Path(self.key).stem) or "image"
-        return f"{stem}.sent.{self.request.sent.format}"
+        if len(self.images) == 1:
+            return [f"{stem}.sent.{self.images[0].format}"]
+        return [f"{stem}.{number}.sent.{image.format}" for number, image in enumerate(self.images, start=1)]
 
-    def _body(self, image: str) -> dict[str, Any]:
-        """With this in place of the image's data URL."""
-        body: dict[str, Any] = json.loads(self.head + self.tail)
-        if self.image is not None:
-            body["messages"][-1]["content"][-1]["image_url"]["url"] = image
+    def _body(self, shown: Sequence[str]) -> dict[str, Any]:
+        """With these in place of the images' data URLs."""
+        body: dict[str, Any] = json.loads(b"".join(self.pieces))
+        parts = [part["image_url"] for part in body["messages"][-1]["content"] if part["type"] == "image_url"]
+        for part, text in zip(parts, shown, strict=bool(shown)):
+            part["url"] = text
         return body
 
     def to_dict(self) -> dict[str, object]:
-        """With the number of its bytes in place of the image."""
-        sent = self.request.sent
-        size = len(self.image or b"")
+        """With the number of its bytes in place of each image."""
         return {
             "key": self.key,
             "method": "POST",
             "url": self.endpoint.url,
             "headers": self.headers,
-            "body": self._body(f"data:image/{sent.format};base64,[{size} bytes, {sent.width}x{sent.height}]"),
-            "predicted_prompt_tokens": self.request.predicted_prompt_tokens,
+            "body": self._body([f"data:image/{image.format};base64,[{_size(image)}]" for image in self.images]),
+            "predicted_prompt_tokens": self.predicted_prompt_tokens,
         }
 
-    def to_curl(self, image_file: str) -> str:
-        """A command of a POSIX shell with curl and base64, which sends the same bytes."""
+    def to_curl(self, files: Sequence[str]) -> str:
+        """A command of a POSIX shell with curl and base64, which sends the same bytes; the images are in `files`."""
         address = f"curl -sS {shlex.quote(self.endpoint.url)}"
         headers = " \\\n".join(f'  -H "{name}: {value}"' for name, value in self.headers.items())
         token = ""
         if cloud := self.endpoint.cloud:
             token = f"TOKEN=$(az account get-access-token --scope {cloud.scope} --query accessToken --output tsv)\n"
-        head, tail = (shlex.quote(part.decode()) for part in (self.head, self.tail))
-        if self.image is None:
-            return f"{token}{address} \\\n{headers} \\\n  --data-binary {shlex.quote((self.head + self.tail).decode())}"
-        encoded = f"base64 < {shlex.quote(image_file)} | tr -d '\\n'"
-        body = f"{{ printf %s {head}\n  {encoded}\n  printf %s {tail}; }}"
+        first, *others = (shlex.quote(piece.decode()) for piece in self.pieces)
+        if not self.images:
+            return f"{token}{address} \\\n{headers} \\\n  --data-binary {first}"
+        steps = [f"printf %s {first}"]
+        for file, piece in zip(files, others, strict=True):
+            steps += [f"base64 < {shlex.quote(file)} | tr -d '\\n'", f"printf %s {piece}"]
+        body = "{ " + "\n  ".join(steps) + "; }"
         return f"{token}{body} | {address} \\\n{headers} \\\n  --data-binary @-"
 
-    def to_python(self, image_file: str) -> str:
+    def to_python(self, files: Sequence[str]) -> str:
         """A program for the openai package, which asks the same."""
-        where = None if self.image is None else (image_file, f"data:image/{self.request.sent.format};base64,")
-        return render_python(self.endpoint, self._body(_HIDDEN), _HIDDEN, where)
+        hidden = [_HIDDEN.format(number) for number, _ in enumerate(self.images)]
+        formats = [image.format for image in self.images]
+        places = [DataUrl(*each) for each in zip(hidden, formats, files, strict=True)] if self.images else []
+        return render_python(self.endpoint, self._body(hidden), places)
 
 
 def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Preview]:
@@ -120,20 +124,24 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Pr
         yield _preview(endpoint, head, request)
 
 
+def _size(image: LabelledImage) -> str:
+    header = probe(image.data)
+    return f"{len(image.data)} bytes, {header.width}x{header.height}"
+
+
 def _preview(endpoint: Endpoint, head: bytes, request: Request) -> Preview:
-    tail = request.body
-    if request.by_url:
-        return Preview(request.image.key, endpoint, head + tail, None, b"", request)
-    begin = tail.rindex(_MARK) + len(_MARK)
-    end = tail.index(b'"', begin)
-    return Preview(request.image.key, endpoint, head + tail[:begin], image_of(tail), tail[end:], request)
+    first, *others = around_images(request.body)
+    images = [] if request.by_url else images_of(request.body)
+    return Preview(request.image.key, endpoint, (head + first, *others), images, request.predicted_prompt_tokens)
 
 
 def _read(source: Source, image: SourceImage, options: ModelOptions) -> Fetched:
     """As a run reads it; an address that is sent is told without its signature."""
+    if image.members:
+        return Fetched(image, tuple(source.read(member) for member in image.members))
     if options.send == "url" and isinstance(remote_source(source, image), WebReader):
-        return Fetched(replace(image, address=None), source.read_head(image, HEAD_BYTES), by_url=True)
-    return Fetched(image, source.read(image))
+        return Fetched(replace(image, address=None), (source.read_head(image, HEAD_BYTES),), by_url=True)
+    return Fetched(image, (source.read(image),))
 
 
 def _endpoint(member: MemberOptions, environ: Mapping[str, str]) -> Endpoint:

@@ -1,32 +1,48 @@
 """A request as a program for the openai package. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pprint import pformat
 from urllib.parse import parse_qs, urlsplit
 
 from pipeline.api.endpoint import Endpoint
 
-IMAGE_LINE = "image = base64.b64encode(Path({file!r}).read_bytes()).decode()\n"
+READ = """
+
+def data_url(form, file):
+    return f"data:image/{form};base64," + base64.b64encode(Path(file).read_bytes()).decode()
 
 
-def render_python(endpoint: Endpoint, body: Mapping[str, object], hidden: str, image: tuple[str, str] | None) -> str:
-    """`hidden` stands in the body where the data URL is to be: the beginning of one, and the file with the rest."""
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DataUrl:
+    """Where in the body one is to be, and of what."""
+
+    hidden: str
+    """Stands there instead."""
+    format: str
+    file: str
+
+
+def render_python(endpoint: Endpoint, body: Mapping[str, object], images: Sequence[DataUrl]) -> str:
     access, imported = _access(endpoint)
     client, arguments = _client(endpoint, access)
-    imports, lines = ["import os\n"] if access.startswith("os.") else [], ""
+    imports, lines = ["import os\n"] if access.startswith("os.") else [], "\n"
     asked: dict[str, object] = {"model": endpoint.deployment, **body}
     text = pformat(asked, sort_dicts=False, width=118)
-    if image:
-        file, beginning = image
+    if images:
         imports = ["import base64\n", *imports, "from pathlib import Path\n"]
-        lines = IMAGE_LINE.format(file=file)
-        text = text.replace(repr(hidden), f"{beginning!r} + image")
+        lines = READ
+        for image in images:
+            text = text.replace(repr(image.hidden), f"data_url({image.format!r}, {image.file!r})")
     if endpoint.cloud:
-        lines = f"token = get_bearer_token_provider(DefaultAzureCredential(), {endpoint.cloud.scope!r})\n" + lines
+        lines += f"token = get_bearer_token_provider(DefaultAzureCredential(), {endpoint.cloud.scope!r})\n"
     standard = "".join([*imports, "\n"]) if imports else ""
     given = "".join(f"    {name}={value},\n" for name, value in arguments.items())
     return (
-        f"{standard}{imported}from openai import {client}\n\n"
+        f"{standard}{imported}from openai import {client}\n"
         f"{lines}client = {client}(\n{given})\n"
         f"completion = client.chat.completions.create(\n    **{_indented(text)}\n)\n"
         "print(completion.choices[0].message.content)\n"

@@ -12,6 +12,8 @@ from pipeline.api.payload import (
     LabelledImage,
     MaxTokensName,
     Parameter,
+    around_images,
+    images_of,
     render_head,
     tail_template,
     without_detail,
@@ -39,6 +41,27 @@ def test_several_images_each_follow_their_label() -> None:
     plain = json.loads(render_head(options, Form("m")) + without_detail(tail))["messages"][-1]["content"]
     assert [part["image_url"] for part in plain if "image_url" in part] == [{"url": url} for url in urls]
     assert plain[0] == content[0]
+
+
+@given(PROMPTS, st.lists(st.tuples(PROMPTS, st.binary(max_size=9)), min_size=1, max_size=3))
+def test_images_are_found_again_in_a_body(prompt: str, given: list[tuple[str, bytes]]) -> None:
+    images = [LabelledImage(f"1 {label}", "png", data) for label, data in given]
+    template = tail_template(ModelOptions(prompt=prompt))
+    for tail, sent in (
+        (template.render_several(images), images),
+        (template.render("png", images[0].data), [LabelledImage("", "png", images[0].data)]),
+    ):
+        assert images_of(tail) == sent
+        pieces = around_images(tail)
+        assert len(pieces) == len(sent) + 1
+        encoded = [base64.b64encode(image.data) for image in sent]
+        assert tail == b"".join(piece + data for piece, data in zip(pieces, [*encoded, b""], strict=True))
+
+
+def test_an_address_is_no_image() -> None:
+    tail = tail_template(ModelOptions()).render_url("https://example.org/a;base64,b.jpg")
+    assert images_of(tail) == []
+    assert around_images(tail) == [tail]
 
 
 def naive(options: ModelOptions, model: str | None, parameter: str, mime: str, image: bytes) -> dict[str, Any]:

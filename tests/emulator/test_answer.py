@@ -54,6 +54,14 @@ def test_every_message_and_every_image_counts():
     assert prompt_tokens(GPT_4O, longer) == 12 + 765 + 3 * (4 + 2) + 1105
 
 
+def test_each_label_is_counted_by_itself():
+    labelled = Message("user", WORD, (picture(128, 64, "low"),) * 2, ("Image 1: a.jpg", "Image 2: b.jpg"))
+    tokens = [text_tokens(GPT_4O, label) for label in labelled.labels]
+    assert prompt_tokens(GPT_4O, ask(labelled)) == 97 + 85 + sum(tokens)
+    unknown = find_model("compatible:nobody-knows-it")
+    assert prompt_tokens(unknown, ask(labelled)) == 3 + 4 + 8 + 2 * 4 + 2 * 576
+
+
 def test_a_developer_message_counts_as_a_system_message():
     texts = [ask(Message(role, "Be brief."), user(WORD)) for role in ("developer", "system")]
     assert prompt_tokens(GPT_4O, texts[0]) == prompt_tokens(GPT_4O, texts[1])

@@ -55,11 +55,14 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The texts of one message joined, and its images."""
+    """The texts of one message, and its images."""
 
     role: str
     text: str
+    """The first, or the only one."""
     pictures: tuple[Picture, ...] = ()
+    labels: tuple[str, ...] = ()
+    """Its further texts, as they stand between images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,16 @@ class Question:
 
     @property
     def characters(self) -> int:
-        return sum(len(message.text) for message in self.messages)
+        return sum(len(text) for message in self.messages for text in (message.text, *message.labels))
 
     @property
     def digest(self) -> str:
         """The same for the same texts and images, whatever the other parameters."""
-        parts = [part for message in self.messages for part in (message.role, message.text, *_digests(message))]
+        parts = [
+            part
+            for message in self.messages
+            for part in (message.role, message.text, *message.labels, *_digests(message))
+        ]
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
 
 
@@ -215,7 +222,7 @@ def _message(message: object, where: str, decode: bool) -> Message:
                 where,
                 "invalid_value",
             )
-    return Message(role, "".join(texts), tuple(pictures))
+    return Message(role, "".join(texts[:1]), tuple(pictures), tuple(texts[1:]))
 
 
 def _text(value: object, where: str) -> str:

@@ -100,11 +100,11 @@ class Fetcher:
         if self._by_url and self._by_url.is_on and isinstance(remote, WebReader):
             head = await self._patiently(remote, lambda: remote.fetch_head(image, HEAD_BYTES))
             if holds_header(head):
-                return Fetched(image, head, by_url=True)
+                return Fetched(image, (head,), by_url=True)
         return await self._whole(remote, image)
 
     async def _whole(self, remote: RemoteSource, image: SourceImage) -> Fetched:
-        return Fetched(image, await self._patiently(remote, lambda: remote.fetch(image)))
+        return Fetched(image, (await self._patiently(remote, lambda: remote.fetch(image)),))
 
     async def fetch_head(self, remote: RemoteSource, image: SourceImage, count: int) -> bytes:
         """Its first `count` bytes. Raises ImageError, or what ends the run, as the source does."""
@@ -174,7 +174,7 @@ async def _fetch(line: Line, fetcher: Fetcher, image: SourceImage) -> None:
     except NightcapError as error:
         line.stop.fail(error)
     if isinstance(found, Fetched):
-        line.fetched.give_back(taken - len(found.data))  # the preparer gives the rest back
+        line.fetched.give_back(taken - found.size)  # the preparer gives the rest back
         await line.todo.put(found)
         return
     line.fetched.give_back(taken)

@@ -19,7 +19,7 @@ from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.preparing.by_url import ByUrl
-from pipeline.engine.preparing.preparer import Fetched, Listed
+from pipeline.engine.preparing.preparer import Fetched, Listed, image_of
 from pipeline.engine.providers import Provider
 from pipeline.engine.record import Asked, Outcome, RowContext, Unprepared, is_reused, to_record
 from pipeline.engine.stats import RunStats
@@ -111,7 +111,7 @@ async def prepare_images(line: Line, prepare: Prepare) -> None:
     """Make images ready; those that cannot be go straight to `done`."""
     with line.ready.sending(), line.done.sending():
         while hop := await next_hop(line.todo):
-            fetched = sum(len(item.data) for item in hop if isinstance(item, Fetched))
+            fetched = sum(item.size for item in hop if isinstance(item, Fetched))
             results: list[Request | Unprepared] = []
             try:
                 if not line.stop.requested:  # else drain, so that the lister never waits for room
@@ -140,7 +140,7 @@ async def next_hop(todo: Channel[Listed]) -> list[Listed]:
 
 def _listed_bytes(item: Listed) -> int:
     """An image whose size nobody knows may be large."""
-    size = len(item.data) if isinstance(item, Fetched) else item.bytes
+    size = item.size if isinstance(item, Fetched) else image_of(item).bytes
     return HOP_BYTES if size is None else size
 
 

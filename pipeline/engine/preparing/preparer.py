@@ -1,20 +1,32 @@
-"""From a listed image to a request, in one hop: read, probe, hash, choose dimensions, shrink, encode, splice."""
+"""From a listed image to a request, in one hop: read, probe, hash, choose dimensions, shrink, encode, splice.
+
+Several images that are asked about together are each prepared like a single one. One of them that cannot be made ready
+is the failure of all: a question about the others would be another one.
+"""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from pipeline.api.payload import LabelledImage
 from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import NO_BOUNDS, ImageOptions, SendBounds, fingerprint, hash_bytes, prepare, probe
 from pipeline.items import Failure, Prepared, Probe, Request, Sent, SourceImage
-from pipeline.texts import one_line
+from pipeline.texts import one_line, printable
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 Fit = Callable[[int, int], tuple[int, int]]
-Encode = Callable[[Prepared | str, str | None], bytes]
-"""The body for an image, or for the address of one, with its own prompt if it has one."""
+Encode = Callable[[Prepared | str | Sequence[LabelledImage], str | None], bytes]
+"""The body for an image, for the address of one, or for several, with its own prompt if it has one."""
+
+LABEL_CHARACTERS = 100
+"""Of a name that the model is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +34,31 @@ class Fetched:
     """An image of a remote source, whose bytes are here already."""
 
     image: SourceImage
-    data: bytes = field(repr=False)
-    dimensions: tuple[int, int] | None = None
-    """To make of it, in place of the best ones for the model."""
+    files: tuple[bytes, ...] = field(repr=False)
+    """One; of several images that are asked about together, one each."""
     by_url: bool = False
-    """The model fetches it itself; `data` is only its beginning, with the header."""
+    """The model fetches it itself; the file is only its beginning, with the header."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return sum(map(len, self.files))
 
 
-Listed = SourceImage | Fetched
-"""What the processes are given: an image to be read, or one that was fetched."""
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """What was sent for an image, and is to be sent with half the pixels."""
+
+    image: SourceImage
+    sent: tuple[LabelledImage, ...]
+
+
+Listed = SourceImage | Fetched | TooLarge
+"""What the processes are given: an image to be read, one that was fetched, or one that was sent in vain."""
+
+
+def image_of(listed: Listed) -> SourceImage:
+    return listed if isinstance(listed, SourceImage) else listed.image
 
 
 Bounds = Callable[[int], SendBounds]
@@ -51,12 +79,12 @@ class Preparer:
         fit: Fit,
         encode: Encode,
         image_tokens: Callable[[int, int], int | None],
-        text_tokens: Callable[[str | None], int | None],
+        text_tokens: Callable[[str | None, Sequence[str]], int | None],
         bounds: Bounds = _no_bounds,
         *,
         fingerprints: bool = False,
     ) -> None:
-        """`text_tokens`: of a request but for the image, by the prompt of its own that an image may have."""
+        """`text_tokens`: of a request but for the images, by the prompt of its own that one may have, and labels."""
         self._read = read
         self._options = options
         self._fit = fit
@@ -74,23 +102,31 @@ class Preparer:
         return [self._prepare(image) for image in images]
 
     def _prepare(self, listed: Listed) -> Request | Unprepared:
-        image, data = (listed.image, listed.data) if isinstance(listed, Fetched) else (listed, None)
-        fit = _exactly(listed.dimensions) if isinstance(listed, Fetched) and listed.dimensions else self._fit
+        image = image_of(listed)
         if image.failure:
             return Unprepared(image, image.failure)
+        file = listed.files[0] if isinstance(listed, Fetched) and not image.members else None
         try:
+            if isinstance(listed, TooLarge):
+                return self._smaller(image, listed.sent)
+            if image.members:
+                return self._together(image, listed.files if isinstance(listed, Fetched) else None)
             if isinstance(listed, Fetched) and listed.by_url:
-                return self._request_by_url(image, probe(listed.data))
-            if data is None:
-                data = self._read(image)
-            return self._request(image, prepare(data, fit, self._options, self._bounds(1)))
+                return self._request_by_url(image, probe(listed.files[0]))
+            if file is None:
+                file = self._read(image)
+            return self._request(image, self._made(file, self._fit))
         except RunError:  # the source itself is gone, or refuses us
             raise
         except Exception as error:
-            return _unprepared(image, failure_of(error, image.key), data)
+            return _unprepared(image, failure_of(error, image.key), file)
+
+    def _made(self, file: bytes, fit: Fit, count: int = 1) -> Prepared:
+        """One of `count` images of a request."""
+        return prepare(file, fit, self._options, self._bounds(count))
 
     def _request(self, image: SourceImage, prepared: Prepared) -> Request:
-        image_tokens, text_tokens = self._image_tokens(prepared.width, prepared.height), self._text_tokens(image.prompt)
+        image_tokens = self._image_tokens(prepared.width, prepared.height)
         return Request(
             image=image,
             probe=prepared.probe,
@@ -99,14 +135,13 @@ class Preparer:
             sent=Sent(prepared.format, prepared.width, prepared.height, len(prepared.data)),
             body=self._encode(prepared, image.prompt),
             predicted_image_tokens=image_tokens,
-            predicted_prompt_tokens=None if image_tokens is None or text_tokens is None else text_tokens + image_tokens,
+            predicted_prompt_tokens=_sum((image_tokens, self._text_tokens(image.prompt, ()))),
             fingerprint=fingerprint(prepared.data) if self._fingerprints else None,
         )
 
     def _request_by_url(self, image: SourceImage, header: Probe) -> Request:
         """The model's server fetches the original, and shrinks it by its own rule: that is what it costs."""
         image_tokens = self._image_tokens(header.width, header.height)
-        text_tokens = self._text_tokens(image.prompt)
         return Request(
             image=image,
             probe=header,
@@ -115,13 +150,88 @@ class Preparer:
             sent=Sent(header.format, header.width, header.height, 0),
             body=self._encode(image.address or image.uri, image.prompt),
             predicted_image_tokens=image_tokens,
-            predicted_prompt_tokens=None if image_tokens is None or text_tokens is None else text_tokens + image_tokens,
+            predicted_prompt_tokens=_sum((image_tokens, self._text_tokens(image.prompt, ()))),
             by_url=True,
         )
 
+    def _together(self, image: SourceImage, files: Sequence[bytes] | None) -> Request | Unprepared:
+        """One request for all members. `files`: what was fetched; None: each is read when its turn comes."""
+        pictures = []
+        for number, member in enumerate(image.members):
+            try:
+                file = files[number] if files else self._read(member)
+                pictures.append(self._made(file, self._fit, len(image.members)))
+            except RunError:
+                raise
+            except Exception as error:
+                failure = failure_of(error, member.key)
+                return Unprepared(image, replace(failure, message=one_line(f"{member.key}: {failure.message}")))
+        labels = labels_of(image)
+        # With the labels: they are part of the question too.
+        told = "\n".join(f"{label}\0{each.content_hash}" for label, each in zip(labels, pictures, strict=True))
+        content_hash = hash_bytes(told.encode("utf-8", "backslashreplace"))
+        return self._of_several(
+            image, None, content_hash, sum(each.original_bytes for each in pictures), labels, pictures
+        )
 
-def _exactly(dimensions: tuple[int, int]) -> Fit:
-    return lambda *_: dimensions
+    def _of_several(
+        self,
+        image: SourceImage,
+        header: Probe | None,
+        content_hash: str,
+        original_bytes: int,
+        labels: Sequence[str],
+        pictures: Sequence[Prepared],
+    ) -> Request:
+        image_tokens = _sum([self._image_tokens(each.width, each.height) for each in pictures])
+        text_tokens = self._text_tokens(image.prompt, labels)
+        labelled = [LabelledImage(label, each.format, each.data) for label, each in zip(labels, pictures, strict=True)]
+        return Request(
+            image=image,
+            probe=header,
+            content_hash=content_hash,
+            original_bytes=original_bytes,
+            sent=Sent(
+                _common([each.format for each in pictures]),
+                _common([each.width for each in pictures]),
+                _common([each.height for each in pictures]),
+                sum(len(each.data) for each in pictures),
+            ),
+            body=self._encode(labelled, image.prompt),
+            predicted_image_tokens=image_tokens,
+            predicted_prompt_tokens=_sum((image_tokens, text_tokens)),
+        )
+
+    def _smaller(self, image: SourceImage, sent: Sequence[LabelledImage]) -> Request:
+        pictures = [self._made(each.data, _half, len(sent)) for each in sent]
+        if not sent[0].label:
+            return self._request(image, pictures[0])
+        return self._of_several(image, None, "", 0, [each.label for each in sent], pictures)
+
+
+def labels_of(image: SourceImage) -> list[str]:
+    """What the model is told before each of several images: its number and its file's name."""
+    names = [member.key.rpartition("::")[2].rpartition("/")[2] or member.key for member in image.members]
+    return [f"Image {number}: {printable(name)[:LABEL_CHARACTERS]}" for number, name in enumerate(names, start=1)]
+
+
+def _half(width: int, height: int) -> tuple[int, int]:
+    """The sides of half the pixels."""
+    return max(1, round(width * math.sqrt(0.5))), max(1, round(height * math.sqrt(0.5)))
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """None as soon as one is unknown."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+def _common(values: Sequence[T]) -> T | None:
+    return values[0] if len(set(values)) == 1 else None
 
 
 def failure_of(error: Exception, key: str) -> Failure:

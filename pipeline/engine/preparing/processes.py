@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from pipeline.engine.plan import RunOptions
-from pipeline.engine.preparing.preparer import Fetched, Listed, Preparer
+from pipeline.engine.preparing.preparer import Listed, Preparer, image_of
 from pipeline.engine.preparing.wire import (
     LANE_BYTES,
     Garbled,
@@ -129,8 +129,7 @@ class _Died(Exception):
 
 
 def _given_up(item: Listed, death: _Died) -> Unprepared:
-    image = item.image if isinstance(item, Fetched) else item
-    return Unprepared(image, Failure("undecodable", f"The image cannot be decoded: {death}"))
+    return Unprepared(image_of(item), Failure("undecodable", f"The image cannot be decoded: {death}"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from pipeline.engine.preparing.preparer import Fetched, Listed
+from pipeline.api.payload import LabelledImage
+from pipeline.engine.preparing.preparer import Fetched, Listed, TooLarge, image_of
 from pipeline.engine.record import Unprepared
 from pipeline.items import Failure, Probe, Request, Sent, SourceImage
 from pipeline.texts import valid_unicode
@@ -36,6 +37,7 @@ MOST_OUTCOME_BYTES = 4 * 1024 * 1024
 Packed = tuple[Any, ...]
 Length = Annotated[int, msgspec.Meta(ge=0)]
 _image_fields = attrgetter(*(field.name for field in fields(SourceImage)))
+_MEMBERS = [field.name for field in fields(SourceImage)].index("members")
 
 
 class Garbled(Exception):
@@ -46,7 +48,7 @@ class Ready(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=True):
     """A Request, but for its image and its body."""
 
     body_bytes: Length
-    probe: Probe
+    probe: Probe | None
     content_hash: str | None
     original_bytes: int | None
     sent: Sent
@@ -82,14 +84,20 @@ _decode = msgspec.msgpack.Decoder(Outcome).decode
 
 def pack_images(images: Sequence[Listed]) -> tuple[list[Packed], list[bytes]]:
     """Plain tuples, and the blobs of those that were read already."""
-    packed, blobs = [], []
+    packed: list[Packed] = []
+    blobs: list[bytes] = []
     for item in images:
-        image, length, dimensions, by_url = item, None, None, False
-        if isinstance(item, Fetched):
-            image, length, dimensions, by_url = item.image, len(item.data), item.dimensions, item.by_url
-            blobs.append(item.data)
-        assert isinstance(image, SourceImage)
-        packed.append((length, dimensions, by_url, *_image_fields(image)))
+        match item:
+            case SourceImage():
+                packed.append((None, _pack_image(item)))
+                continue
+            case Fetched(image, files, by_url):
+                about: Packed = ("Fetched", _pack_image(image), by_url)
+            case TooLarge(image, sent):
+                about = ("TooLarge", _pack_image(image), [(part.label, part.format) for part in sent])
+                files = tuple(part.data for part in sent)
+        blobs += files
+        packed.append((*about, *map(len, files)))
     return packed, blobs
 
 
@@ -97,14 +105,37 @@ def unpack_images(packed: Sequence[Packed], blobs: bytes | memoryview) -> list[L
     """The same images again; `blobs` holds what was read, one after the other."""
     images: list[Listed] = []
     at = 0
-    for length, dimensions, by_url, *own in packed:
-        image = SourceImage(*own)
-        if length is None:
+    for kind, own, *rest in packed:
+        image = _unpack_image(own)
+        if kind is None:
             images.append(image)
-        else:
-            images.append(Fetched(image, bytes(blobs[at : at + length]), dimensions, by_url))
+            continue
+        about, *lengths = rest
+        files = []
+        for length in lengths:
+            files.append(bytes(blobs[at : at + length]))
             at += length
+        if kind == "Fetched":
+            images.append(Fetched(image, tuple(files), about))
+        else:
+            parts = zip(about, files, strict=True)
+            images.append(TooLarge(image, tuple(LabelledImage(label, form, data) for (label, form), data in parts)))
     return images
+
+
+def _pack_image(image: SourceImage) -> Packed:
+    values: Packed = _image_fields(image)
+    return _with_members(values, tuple(map(_pack_image, image.members))) if image.members else values
+
+
+def _unpack_image(packed: Packed) -> SourceImage:
+    if members := packed[_MEMBERS]:
+        packed = _with_members(packed, tuple(map(_unpack_image, members)))
+    return SourceImage(*packed)
+
+
+def _with_members(values: Packed, members: Packed) -> Packed:
+    return (*values[:_MEMBERS], members, *values[_MEMBERS + 1 :])
 
 
 def pack_results(results: Sequence[Request | Unprepared]) -> tuple[list[Ready | Broken], list[bytes]]:
@@ -133,7 +164,7 @@ def unpack_results(
     results: list[Request | Unprepared] = []
     at = 0
     for item, made in zip(images, packed, strict=True):
-        image = item.image if isinstance(item, Fetched) else item
+        image = image_of(item)
         if isinstance(made, Broken):
             results.append(Unprepared(image, made.failure, made.probe, made.content_hash, made.bytes))
             continue

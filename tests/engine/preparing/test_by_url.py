@@ -150,7 +150,7 @@ async def test_few_whole_images_are_in_memory_when_all_addresses_are_refused() -
         together += 1
         most = max(most, together)
         await asyncio.sleep(0)
-        return Fetched(image, b"whole")
+        return Fetched(image, (b"whole",))
 
     async def prepare(images: Sequence[Listed]) -> list[Request | Unprepared]:
         nonlocal together

@@ -1,16 +1,17 @@
 """The worker's hop: one result for each image, in order, whatever is wrong with one of them."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
+from pipeline.api.payload import LabelledImage
 from pipeline.engine.preparing.preparer import Fit, Preparer
 from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import ImageOptions
-from pipeline.items import Failure, Prepared, Request, Sent
+from pipeline.items import Failure, Prepared, Request, Sent, SourceImage
 from tests.engine.making import MemorySource, image
 from tests.helpers.pictures import encoded, photo
 
@@ -24,7 +25,7 @@ def half(width: int, height: int) -> tuple[int, int]:
 def preparer(
     contents: dict[str, bytes | Exception],
     fit: Fit = half,
-    encode: Callable[[Prepared, str | None], bytes] = lambda prepared, prompt: b"<" + prepared.data + b">",
+    encode: Callable[..., bytes] = lambda prepared, prompt: b"<" + prepared.data + b">",
     image_tokens: int | None = 85,
 ) -> Preparer:
     return Preparer(
@@ -33,7 +34,7 @@ def preparer(
         fit,
         encode,
         lambda width, height: image_tokens,
-        lambda own: 15 if own is None else len(own),
+        lambda own, labels: (15 if own is None else len(own)) + sum(map(len, labels)),
     )
 
 
@@ -126,6 +127,45 @@ def test_an_own_prompt_reaches_the_body_and_the_prediction() -> None:
     [made] = preparer({"a": PICTURE}, encode=lambda prepared, prompt: (prompt or "").encode())([own])
     assert isinstance(made, Request)
     assert (made.body, made.predicted_prompt_tokens) == (b"What is it?", 85 + len("What is it?"))
+
+
+def together(*keys: str) -> SourceImage:
+    return replace(image("g"), members=tuple(image(key) for key in keys))
+
+
+def named(images: Prepared | str | Sequence[LabelledImage], prompt: str | None) -> bytes:
+    assert not isinstance(images, Prepared | str)
+    return "; ".join(each.label for each in images).encode()
+
+
+def test_several_images_are_each_made_ready_for_one_request() -> None:
+    contents: dict[str, bytes | Exception] = {"x/a.jpg": PICTURE, "b.tar::y/b\n.jpg": encoded(photo(40, 40))}
+    [made] = preparer(contents, encode=named)([together(*contents)])
+    assert isinstance(made, Request)
+    assert made.probe is None, "they have no common size"
+    assert made.body == b"Image 1: a.jpg; Image 2: b\\n.jpg"
+    assert made.original_bytes == sum(len(each) for each in contents.values() if isinstance(each, bytes))
+    assert (made.sent.format, made.sent.width, made.sent.height) == ("jpeg", None, None)
+    assert (made.predicted_image_tokens, made.predicted_prompt_tokens) == (170, 170 + 15 + len("Image 1: ") * 2 + 5 + 7)
+
+
+def test_the_same_images_are_the_same_content_only_in_the_same_order_and_by_the_same_names() -> None:
+    keys = ("a", "b", "c")
+    contents: dict[str, bytes | Exception] = {"a": PICTURE, "b": encoded(photo(40, 40)), "c": PICTURE}
+    groups = [together("a", "b"), together("b", "a"), together("c", "b"), together("a"), together("z/a", "z/b")]
+    contents |= {f"z/{key}": contents[key] for key in keys}
+    made = preparer(contents, encode=named)(groups)
+    hashes = [each.content_hash for each in made]
+    assert len(set(hashes)) == 4
+    assert hashes[0] == hashes[4], "in whatever folder they lie"
+
+
+def test_one_broken_image_of_several_is_named() -> None:
+    contents: dict[str, bytes | Exception] = {"a": PICTURE, "b": PICTURE[:-200], "c": PICTURE}
+    [made] = preparer(contents, encode=named)([together(*contents)])
+    assert isinstance(made, Unprepared)
+    assert made.failure.reason == "truncated_file"
+    assert made.failure.message.startswith("b: ")
 
 
 def test_what_the_listing_knows_to_fail_is_not_read() -> None:

@@ -6,7 +6,7 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def tokens(width: int, height: int) -> int:
     return 85
 
 
-def text_tokens(own: str | None) -> int:
+def text_tokens(own: str | None, labels: Sequence[str]) -> int:
     return 15
 
 
@@ -135,7 +135,7 @@ async def test_results_in_order_and_bodies_whole(tmp_path: Path) -> None:
 async def test_what_was_read_already_is_not_read_again(tmp_path: Path) -> None:
     async with processes(tmp_path) as opened:
         [small, large] = await opened.prepare(
-            [Fetched(image("hang"), PICTURE), Fetched(image("hang"), PICTURE + bytes(6 * 1024 * 1024))]
+            [Fetched(image("hang"), (PICTURE,)), Fetched(image("hang"), (PICTURE + bytes(6 * 1024 * 1024),))]
         )
     assert isinstance(small, Request)
     assert small.body == b"<" + PICTURE + b">"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipeline.api.payload import LabelledImage
 from pipeline.engine.preparing import wire
-from pipeline.engine.preparing.preparer import Fetched
+from pipeline.engine.preparing.preparer import Fetched, Listed, TooLarge
 from pipeline.engine.preparing.wire import (
     HEADER,
     MOST_OUTCOME_BYTES,
@@ -31,7 +32,7 @@ from tests.engine.making import image, request
 MOST = 1000
 TEXT = st.text(max_size=5)
 SIZES = st.integers(0, 70_000)
-IMAGES = st.builds(
+ALONE = st.builds(
     SourceImage,
     key=TEXT,
     uri=TEXT,
@@ -42,10 +43,15 @@ IMAGES = st.builds(
     address=st.none() | TEXT,
     failure=st.none() | st.builds(Failure, TEXT, TEXT),
 )
-FETCHED = st.builds(Fetched, IMAGES, st.binary(max_size=9), st.none() | st.tuples(SIZES, SIZES))
+IMAGES = ALONE | st.builds(replace, ALONE, members=st.lists(ALONE, max_size=3).map(tuple))
+FILES = st.lists(st.binary(max_size=9), min_size=1, max_size=3).map(tuple)
+FETCHED = st.builds(Fetched, IMAGES, FILES, st.booleans())
+SENT = st.lists(st.builds(LabelledImage, TEXT, TEXT, st.binary(max_size=9)), min_size=1, max_size=3).map(tuple)
+TOO_LARGE = st.builds(TooLarge, IMAGES, SENT)
 PROBES = st.builds(Probe, TEXT, SIZES, SIZES, st.integers(1, 8), st.integers(1, 9))
+SENTS = st.builds(Sent, st.none() | TEXT, st.none() | SIZES, st.none() | SIZES, SIZES)
 REQUESTS = st.builds(
-    Request, IMAGES, PROBES, TEXT, SIZES, st.builds(Sent, TEXT, SIZES, SIZES, SIZES), st.binary(max_size=9),
+    Request, IMAGES, st.none() | PROBES, TEXT, SIZES, SENTS, st.binary(max_size=9),
     st.none() | SIZES, st.none() | SIZES,
 )  # fmt: skip
 UNPREPARED = st.builds(
@@ -56,8 +62,8 @@ UNPREPARED = st.builds(
 ROOMS = st.sampled_from([0, 20, 100])
 
 
-@given(st.lists(IMAGES | FETCHED, max_size=4), ROOMS)
-def test_images_arrive_as_they_were(images: list[SourceImage | Fetched], room: int) -> None:
+@given(st.lists(IMAGES | FETCHED | TOO_LARGE, max_size=4), ROOMS)
+def test_images_arrive_as_they_were(images: list[Listed], room: int) -> None:
     memory = bytearray(room)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wire, "LANE_BYTES", room)
