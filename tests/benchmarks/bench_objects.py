@@ -100,8 +100,8 @@ async def engine(url: str) -> int:
         while items := await todo.get():
             for item in items:
                 assert isinstance(item, Fetched)
-                total += len(item.data)
-                line.fetched.give_back(len(item.data))
+                total += len(item.files[0])
+                line.fetched.give_back(len(item.files[0]))
 
     with ThreadPoolExecutor(1) as lister:
         async with asyncio.TaskGroup() as group:
