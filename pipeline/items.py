@@ -152,12 +152,24 @@ class FilterResult:
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """A span of the caption and where it lies in the picture (Azure enhancement)."""
+    """Something in the picture, where it lies, and where the caption speaks of it."""
 
     text: str
-    offset: int
-    """Unicode code points into the caption."""
-    length: int
+    """What the caption calls it; or the text that was read, the name of the object that was found."""
+    offset: int | None
+    """Unicode code points into the caption; None: the caption does not have it word for word."""
+    length: int | None
+    polygon: tuple[tuple[float, float], ...]
+    """(x, y) corners as fractions 0..1 of the picture's sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A line of text or an object that was found in a picture before the model was asked about it."""
+
+    kind: Literal["text", "object"]
+    text: str
+    """The line, or the object's name."""
     polygon: tuple[tuple[float, float], ...]
     """(x, y) corners as fractions 0..1 of the picture's sides."""
 

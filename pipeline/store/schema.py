@@ -76,7 +76,10 @@ SCHEMA = pa.schema(
         _column("finish_reason", pa.string(), "why the model stopped"),
         _column("content_filter", pa.list_(_FILTER), "verdicts on prompt and completion"),
         _column(
-            "grounding", pa.list_(_GROUNDING), "spans of the caption and where they lie, as fractions of the sides"
+            "grounding",
+            pa.list_(_GROUNDING),
+            "what was found in the picture: polygon as fractions of its sides, offset and length of the same words in "
+            "caption, in code points; null: the caption does not have them",
         ),
         _column("attempts", pa.int32(), "requests sent for this image"),
         _column("latency_ms", pa.int32(), "of the last request", "millisecond"),

@@ -3,18 +3,17 @@
 Shapes: openai-openapi chat completion; Azure content filter results; `finish_details` of GPT-4V (how-to 2024-02).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.api.reading.content_filter import read_completion_filter
 from pipeline.api.reading.failures import read_failure
-from pipeline.api.reading.text import parse_json, read_code, read_text
-from pipeline.items import Failure, Grounding, Reply, Usage
+from pipeline.api.reading.grounding import read_grounding
+from pipeline.api.reading.text import as_count, as_dict, parse_json, read_code, read_text
+from pipeline.items import Failure, Reply, Usage
 from pipeline.texts import one_line, valid_unicode
 
 REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "request-id")
-MAX_COUNT = 2**31 - 1
-"""What the columns hold; a server that counts more than that does not count."""
 
 
 def read_response(status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
@@ -52,7 +51,7 @@ def _read_completion(document: dict[str, Any], choice: dict[str, Any], request_i
             usage=usage, finish_reason=finish_reason, model_returned=model, request_id=request_id,
             content_filter=content_filter,
         )  # fmt: skip
-    message = _dict(choice.get("message"))
+    message = as_dict(choice.get("message"))
     content = _content_text(message.get("content"))
     return Reply(
         caption=content.strip(),
@@ -62,7 +61,7 @@ def _read_completion(document: dict[str, Any], choice: dict[str, Any], request_i
         model_returned=model,
         request_id=request_id,
         content_filter=content_filter,
-        grounding=tuple(_grounding(choice, content)),
+        grounding=tuple(read_grounding(choice, content)),
     )
 
 
@@ -95,37 +94,5 @@ def _content_text(content: object) -> str:
     return valid_unicode("".join(text for text in texts if isinstance(text, str)))
 
 
-def _grounding(choice: Mapping[str, Any], content: str) -> Iterator[Grounding]:
-    """Spans with their place in the caption; on the wire it is their place in one of the lines that make it up."""
-    begun = len(content) - len(content.lstrip())  # where the caption begins in what was sent
-    place = 0
-    for line in _dicts(_dict(_dict(choice.get("enhancements")).get("grounding")).get("lines")):
-        text = read_text(line.get("text")) or ""
-        place = max(content.find(text, place), 0)
-        for span in _dicts(line.get("spans")):
-            offset, length = _count(span, "offset"), _count(span, "length")
-            corners = [(_number(corner.get("x")), _number(corner.get("y"))) for corner in _dicts(span.get("polygon"))]
-            polygon = tuple((x, y) for x, y in corners if x is not None and y is not None)
-            if offset is None or length is None or len(polygon) < len(corners):
-                continue
-            if begun <= place + offset <= len(content) - length:
-                yield Grounding(read_text(span.get("text")) or "", place + offset - begun, length, polygon)
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: object) -> list[dict[str, Any]]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) <= MAX_COUNT else None  # neither NaN nor infinity is
-
-
 def _count(holder: object, name: str) -> int | None:
-    value = _dict(holder).get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None
+    return as_count(as_dict(holder).get(name))

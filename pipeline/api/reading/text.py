@@ -2,8 +2,12 @@
 
 import json
 import re
+from typing import Any
 
 from pipeline.texts import valid_unicode
+
+MAX_COUNT = 2**31 - 1
+"""What the columns hold; a server that counts more than that does not count."""
 
 _NOT_IN_CODES = re.compile(r"[^a-z0-9_.-]+")
 
@@ -26,3 +30,25 @@ def read_code(value: object) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return ""
     return _NOT_IN_CODES.sub("_", str(value).lower())[:64]
+
+
+def as_dict(value: object) -> dict[str, Any]:
+    """An object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_dicts(value: object) -> list[dict[str, Any]]:
+    """The objects of a list."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def as_number(value: object) -> float | None:
+    """A finite number of a sensible size, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) <= MAX_COUNT else None  # neither NaN nor infinity is
+
+
+def as_count(value: object) -> int | None:
+    """A whole number from 0 on, else None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None
