@@ -6,12 +6,13 @@ Importing this is cheap: catalogue, numpy, tokenizer and price list are loaded b
 from pipeline.models.catalogue import MAX_SIDE_PX, Model, find_model, list_models
 from pipeline.models.dimensions import best_dimensions, fits_array, image_tokens, image_tokens_array, parse_policy
 from pipeline.models.limits import Limit, RequestLimits, find_limits
-from pipeline.models.prices import Fee, Price, Rates, find_fee, find_price
+from pipeline.models.prices import Fee, FeeName, Price, Rates, find_fee, find_price
 from pipeline.models.text_tokens import prompt_tokens, text_tokens
 
 __all__ = [
     "MAX_SIDE_PX",
     "Fee",
+    "FeeName",
     "Limit",
     "Model",
     "Price",

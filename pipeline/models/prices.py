@@ -38,11 +38,13 @@ class Price:
     """(prompt tokens, rates): a request with more prompt tokens is charged these for all of its tokens. Ascending."""
     price_date: date
     source: str
+    per_request: Decimal = Decimal(0)
+    """USD for the services that a request uses beside the model's tokens."""
 
     @property
     def free(self) -> bool:
         """Known to cost nothing."""
-        return not (self.tiers or self.base.input or self.base.cached_input or self.base.output)
+        return not (self.tiers or self.base.input or self.base.cached_input or self.base.output or self.per_request)
 
     def rates(self, prompt_tokens: int) -> Rates:
         """The rates of a request with that many prompt tokens."""
@@ -67,8 +69,12 @@ class Price:
             (usage.prompt_tokens - cached) * rates.input
             + cached * rates.cached_input
             + usage.completion_tokens * rates.output
+            + self.per_request
         )
         return cost.quantize(_COLUMN)
+
+
+FeeName = Literal["ocr", "grounding", "video_indexing", "video_query", "analysis_read", "analysis_objects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +92,18 @@ def find_price(
     *,
     mode: Literal["live", "batch"] = "live",
     zone: Literal["global", "us", "eu"] = "global",
+    services: tuple[FeeName, ...] = (),
 ) -> Price | None:
     """The price of `model` on the day `on`; None when nobody told us, as for every `compatible:` server.
 
-    `zone` is the data zone of an Azure deployment. The first call loads genai-prices (0.3 s); the same question again
-    costs nothing.
+    `zone` is the data zone of an Azure deployment; `services` are billed once for each request. The first call loads
+    genai-prices (0.3 s); the same question again costs nothing.
     """
-    return _find(model, on, mode, zone)
+    price = _find(model, on, mode, zone)
+    fees = [find_fee(name, on) for name in services]
+    if price is None or None in fees:
+        return None
+    return replace(price, per_request=sum((fee.usd for fee in fees if fee), Decimal(0))) if fees else price
 
 
 @lru_cache(maxsize=1024)
@@ -107,8 +118,8 @@ def _find(model: Model, on: date, mode: str, zone: str) -> Price | None:
     return price
 
 
-def find_fee(name: Literal["ocr", "grounding", "video_indexing", "video_query"], on: date) -> Fee | None:
-    """What an Azure AI Vision enhancement costs per unit on the day `on`, beside the tokens."""
+def find_fee(name: FeeName, on: date) -> Fee | None:
+    """What a service of Azure AI Vision costs per unit on the day `on`, beside the tokens."""
     entry = _last(_table()["fee"], on, name=name)
     return Fee(Decimal(entry["usd"]), entry["unit"], entry["source"]) if entry else None
 

@@ -144,6 +144,10 @@ def test_the_guides_image_with_enhancements() -> None:
     tokens = price(str(model), date(2024, 2, 1)).cost(Usage(prompt_tokens=100 + image, completion_tokens=100))
     assert tokens is not None
     assert tokens + fee("ocr") + fee("grounding") == Decimal("0.00955")
+    whole = find_price(model, date(2024, 2, 1), services=("ocr", "grounding"))
+    assert whole is not None
+    assert whole.cost(Usage(prompt_tokens=100 + image, completion_tokens=100)) == Decimal("0.00955")
+    assert whole.cost(Usage()) is None
 
 
 def test_the_guides_video() -> None:

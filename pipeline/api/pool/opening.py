@@ -18,10 +18,11 @@ from pipeline.api.payload import Form
 from pipeline.api.pool.member import Member, Tariff
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.pool import Pool
+from pipeline.api.vision.ways import fees_of
 from pipeline.clock import Clock, utc
 from pipeline.errors import UserError
 from pipeline.items import Respondent
-from pipeline.models import Model, find_model, find_price, prompt_tokens
+from pipeline.models import FeeName, Model, find_model, find_price, prompt_tokens
 
 
 @asynccontextmanager
@@ -77,8 +78,13 @@ def build_member(options: MemberOptions, endpoint: Endpoint, client: Client, clo
         client,
         Limiter(options.limits, rules, clock.monotonic()),
         AdmissionCost(rules.counting, options.model.max_tokens, len(options.model.prompt) + len(options.model.system)),
-        Tariff(clock, functools.partial(find_price, model)),
+        Tariff(clock, functools.partial(find_price, model, services=own_fees(options.model, endpoint))),
     )
+
+
+def own_fees(options: ModelOptions, endpoint: Endpoint) -> tuple[FeeName, ...]:
+    """What each request to it costs beside its tokens."""
+    return fees_of("azure-openai", options.enhance) if endpoint.extension else ()
 
 
 def first_form(endpoint: Endpoint, model: Model) -> Form:

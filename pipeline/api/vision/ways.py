@@ -1,13 +1,21 @@
 """Who looks for text and objects: the model's service itself, Image Analysis, or this machine. Pure."""
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pipeline.api.options import ModelOptions
 from pipeline.api.vision.extensions import FIRST_VERSION, LAST_VERSION, MODEL, has_extensions
 from pipeline.api.vision.resource import NEEDED, VisionResource
 from pipeline.errors import UserError
+from pipeline.models import FeeName
 
 Way = Literal["azure-openai", "image-analysis", "rapidocr"]
+
+_FEES: Mapping[Way, Mapping[str, FeeName]] = {
+    "azure-openai": {"ocr": "ocr", "grounding": "grounding"},
+    "image-analysis": {"ocr": "analysis_read", "grounding": "analysis_objects"},
+    "rapidocr": {},
+}
 
 REMOVED = (
     "Azure OpenAI's enhancements were removed in api-version 2024-04-01-preview; {told}. "
@@ -36,6 +44,11 @@ def choose_way(
     else:
         _check_other(options, way, vision)
     return way
+
+
+def fees_of(way: Way | None, enhance: Iterable[str]) -> tuple[FeeName, ...]:
+    """What each image is billed for beside the model's tokens."""
+    return tuple(_FEES[way][name] for name in enhance if name in _FEES[way]) if way else ()
 
 
 def _check_own(options: ModelOptions, provider: str, api_version: str | None, vision: VisionResource | None) -> None:
