@@ -1,26 +1,29 @@
 """Azure's object grounding: spans that point at the right words, polygons that lie on the picture."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.api.reading.grounding import read_grounding
 
-GUIDE = json.loads(
-    """{"index": 0, "message": {"role": "assistant", "content": "%(text)s"},
-    "enhancements": {"grounding": {"lines": [{"text": "%(text)s", "spans": [{"text": "the person", "length": 10,
-    "offset": 99, "polygon": [{"x": 0.11950000375509262, "y": 0.4124999940395355},
-    {"x": 0.8034999370574951, "y": 0.4124999940395355}, {"x": 0.8034999370574951, "y": 0.6434999704360962},
-    {"x": 0.11950000375509262, "y": 0.6434999704360962}]}]}], "status": "Success"}}}"""
-    % {
-        "text": "The image shows a close-up of an individual with dark hair and what appears to be a short haircut. The "
-        "person has visible ears and a bit of their neckline. The background is a neutral light color, providing a "
-        "contrast to the dark hair."
-    }
+CAPTION = (
+    "The image shows a close-up of an individual with dark hair and what appears to be a short haircut. The person has "
+    "visible ears and a bit of their neckline. The background is a neutral light color, providing a contrast to the "
+    "dark hair."
 )
-"""Of the guide of 2024-02, whole."""
+CORNERS = [
+    {"x": 0.11950000375509262, "y": 0.4124999940395355},
+    {"x": 0.8034999370574951, "y": 0.4124999940395355},
+    {"x": 0.8034999370574951, "y": 0.6434999704360962},
+    {"x": 0.11950000375509262, "y": 0.6434999704360962},
+]
+SPAN = {"text": "the person", "length": 10, "offset": 99, "polygon": CORNERS}
+GUIDE = {
+    "index": 0,
+    "message": {"role": "assistant", "content": CAPTION},
+    "enhancements": {"grounding": {"lines": [{"text": CAPTION, "spans": [SPAN]}], "status": "Success"}},
+}
+"""Of the guide of 2024-02."""
 
 
 def choice(text: str, *spans: dict[str, object]) -> dict[str, object]:
@@ -33,9 +36,8 @@ def span(words: str, offset: int, length: int | None = None, **more: object) -> 
 
 
 def test_the_guides_reply_points_at_the_person() -> None:
-    content = GUIDE["message"]["content"]
-    [found] = read_grounding(GUIDE, content)
-    assert content[found.offset : found.offset + found.length] == "The person"
+    [found] = read_grounding(GUIDE, CAPTION)
+    assert CAPTION[found.offset : found.offset + found.length] == "The person"
     assert all(0 <= x <= 1 and 0 <= y <= 1 for x, y in found.polygon)
     assert len(found.polygon) == 4
 
