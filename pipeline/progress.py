@@ -5,8 +5,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pipeline.engine.stats import RunStats
+
+if TYPE_CHECKING:
+    from pipeline.api.retrieval.values import Progress
 
 LOG_SECONDS = 30.0
 
@@ -39,6 +43,43 @@ def open_counter(unit: str) -> Iterator[Callable[[int], None]]:
             bar.update(number - bar.n)
 
         yield draw
+
+
+@contextmanager
+def open_ingestion() -> Iterator[Callable[["Progress"], None]]:
+    """How far an ingestion of videos is: drawn on a terminal, elsewhere a log line for each change."""
+    if not sys.stderr.isatty():
+        yield _ingestion_lines()
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit="video", dynamic_ncols=True, leave=False) as bar:
+
+        def draw(progress: "Progress") -> None:
+            bar.total = progress.videos
+            bar.set_postfix_str(_ingestion_state(progress), refresh=False)
+            bar.update(progress.done - bar.n)
+            bar.refresh()
+
+        yield draw
+
+
+def _ingestion_lines() -> Callable[["Progress"], None]:
+    last, told = time.monotonic(), -1
+
+    def write(progress: "Progress") -> None:
+        nonlocal last, told
+        now = time.monotonic()
+        if (progress.done != told and progress.begun == progress.videos) or now - last >= LOG_SECONDS:
+            last, told = now, progress.done
+            log.info("%d of %d videos are done, %s", progress.done, progress.videos, _ingestion_state(progress))
+
+    return write
+
+
+def _ingestion_state(progress: "Progress") -> str:
+    failed = f", {progress.failed} failed" if progress.failed else ""
+    return f"{progress.begun - progress.done} under way{failed}"
 
 
 def _count_lines(unit: str) -> Callable[[int], None]:

@@ -15,7 +15,7 @@ from tests.helpers.servers import emulate
 settings.register_profile("nightcap", deadline=None, derandomize=True)
 settings.load_profile("nightcap")
 
-CREDENTIALS = ("OPENAI_", "AZURE_", "AWS_", "GOOGLE_", "STORAGE_")
+CREDENTIALS = ("OPENAI_", "AZURE_", "AWS_", "GOOGLE_", "STORAGE_", "VISION_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 HERE = ("127.0.0.1", "::1", "localhost", "", None)
 

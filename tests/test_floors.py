@@ -15,7 +15,7 @@ FLOORS = [
     {"api", "builtin", "emulator"},
     {"engine"},
     {"job"},
-    {"estimation", "report", "progress", "doctor", "preview"},
+    {"estimation", "report", "progress", "doctor", "preview", "video_index"},
     {"rehearsal"},
     {"__init__"},
     {"cli"},

@@ -69,6 +69,10 @@ class Client:
         """Send one request body, the parts one after the other."""
         return await self._request("POST", self.endpoint.url, _Body(parts))
 
+    async def send(self, method: str, url: str, *parts: bytes) -> Response | Failure:
+        """Another request to the same host."""
+        return await self._request(method, url, _Body(parts) if parts else None)
+
     async def list_models(self) -> list[str] | Response | Failure:
         """The names of the models the endpoint offers; the Response itself when it is not such a list."""
         response = await self._request("GET", self.endpoint.models_url, None)

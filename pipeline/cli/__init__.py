@@ -20,6 +20,7 @@ from pipeline.cli.retry import retry
 from pipeline.cli.run import run
 from pipeline.cli.status import status
 from pipeline.cli.tokens import tokens
+from pipeline.cli.video import video
 from pipeline.errors import NightcapError
 
 
@@ -29,7 +30,7 @@ def nightcap() -> None:
     """Caption image collections in bulk: exact tokens, known costs, nothing lost, nothing paid twice."""
 
 
-for command in (run, estimate, status, retry, compact, models, tokens, request, doctor, emulate):
+for command in (run, estimate, status, retry, compact, models, tokens, request, doctor, emulate, video):
     nightcap.add_command(command)
 
 

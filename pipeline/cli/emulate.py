@@ -41,6 +41,7 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.option("--reasoning-tokens", type=click.IntRange(min=0), default=0, help="What reasoning models spend first.")
 @click.option("--rate", multiple=True, metavar="FAULT=SHARE", help="e.g. overloaded=0.02; may be repeated.")
 @click.option("--entra-seconds", type=_POSITIVE, help="Azure takes no keys but tokens that live so long.")
+@click.option("--ingestion-seconds", type=_NOT_NEGATIVE, default=0.0, help="What an ingestion of videos takes.")
 @click.option("--scenario", type=click.Path(path_type=Path), help="TOML: further endpoints, and faults at set times.")
 @click.option("--seed", default=0, help="Of latencies and faults.")
 @click.option("--time-scale", type=_POSITIVE, default=1.0, help="How much faster its clock goes.")

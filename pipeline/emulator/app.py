@@ -12,6 +12,7 @@ from aiohttp import web
 from pipeline.clock import Clock, ScaledClock
 from pipeline.emulator.limits import Provider
 from pipeline.emulator.options import EmulatorOptions
+from pipeline.emulator.retrieval.routes import RetrievalRoutes
 from pipeline.emulator.service import Call, Outcome, Service
 from pipeline.emulator.stats import Stats
 from pipeline.emulator.wire import errors
@@ -72,6 +73,8 @@ def create_app(options: EmulatorOptions, clock: Clock) -> web.Application:
                     web.get(f"{prefix}/openai/models", _models),
                 ]
             )
+    if options.provider != "openai":
+        app.add_routes(_retrieval(app[SERVICE], clock).routes())
     app.router.add_route("*", "/{path:.*}", _unknown)
     return app
 
@@ -116,6 +119,13 @@ def serve(options: EmulatorOptions, announce: Callable[[Running], None]) -> Stat
     with suppress(KeyboardInterrupt):
         asyncio.run(run())
     return stats
+
+
+def _retrieval(service: Service, clock: Clock) -> RetrievalRoutes:
+    def check_key(key: str | None, bearer: bool) -> None:
+        service.check_key("azure", key, bearer=bearer)
+
+    return RetrievalRoutes(lambda: service.retrieval, clock, check_key)
 
 
 async def _openai(request: web.Request) -> web.StreamResponse:

@@ -12,6 +12,7 @@ from pipeline.emulator.answer import APOLOGY, Answer, caption, give_answer, imag
 from pipeline.emulator.faults import SPOILING, Arrival, chance, decide
 from pipeline.emulator.limits import Limits, Provider, admission_tokens
 from pipeline.emulator.options import EmulatorOptions, EndpointOptions
+from pipeline.emulator.retrieval.indexes import Retrieval
 from pipeline.emulator.stats import EndpointStats, Stats
 from pipeline.emulator.wire import entra, errors, replies
 from pipeline.emulator.wire.errors import Rejected, WireError
@@ -97,6 +98,7 @@ class Service:
         """Forget everything: counters, limits, and how far the scenario is."""
         self.stats = Stats()
         self._limits: dict[tuple[str, str], Limits] = {}
+        self.retrieval = Retrieval(self.options.ingestion_seconds)
 
     def ask(self, call: Call, number: int) -> Outcome:
         """The outcome of the request that arrived as `number` at its endpoint, counted from 1."""
