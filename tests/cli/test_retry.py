@@ -3,23 +3,18 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline import Job, run_async
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
-from pipeline.store import SCHEMA, iter_batches
 from tests.helpers.called import called
 from tests.helpers.folders import write_jpegs
+from tests.helpers.rows import rows_of
 from tests.helpers.servers import emulate
 
 pytestmark = pytest.mark.integration
-
-
-def rows(out: Path) -> dict[str, dict[str, Any]]:
-    return {row["key"]: row for batch in iter_batches(str(out), SCHEMA.names) for row in batch.to_pylist()}
 
 
 @pytest.fixture
@@ -44,14 +39,14 @@ def point_to(out: Path, base_url: str) -> None:
 
 async def test_asks_again_for_what_ended_so_and_for_nothing_else(out: Path) -> None:
     write_jpegs(out.parent / "photos" / "new", 1)
-    before = rows(out)
+    before = rows_of(out)
     async with emulate() as server:
         point_to(out, server.base_url)
         ended = await asyncio.to_thread(called, "retry", out, "--reason", "filtered,refused", "--json")
         assert ended.code == 0, ended.err
         assert server.stats.requests == 3
     assert json.loads(ended.out)["statuses"] == {"captioned": 3}
-    after = rows(out)
+    after = rows_of(out)
     assert after.keys() == before.keys()
     assert [key for key, row in after.items() if row["status"] != "captioned"] == ["empty.jpg"]
     changed = {key for key in after if after[key] != before[key]}
@@ -82,24 +77,24 @@ async def test_what_it_would_do_and_what_matches_nothing(out: Path) -> None:
 
 
 async def test_still_failing_rows_exit_1_and_images_that_are_gone_are_told(out: Path) -> None:
-    gone = next(key for key, row in rows(out).items() if row["status"] == "refused")
+    gone = next(key for key, row in rows_of(out).items() if row["status"] == "refused")
     (out.parent / "photos" / gone).unlink()
     async with emulate(EmulatorOptions(rates={"content_filter": 1.0})) as server:
         point_to(out, server.base_url)
         ended = await asyncio.to_thread(called, "retry", out, "--reason", "filtered,refused")
     assert ended.code == 1, ended.err
     assert "1 of the rows' images are not in the source any more" in ended.err
-    assert rows(out)[gone]["status"] == "refused", "what was paid for stays"
+    assert rows_of(out)[gone]["status"] == "refused", "what was paid for stays"
 
 
 async def test_an_exhausted_quota_changes_no_row(out: Path) -> None:
-    before = rows(out)
+    before = rows_of(out)
     async with emulate(EmulatorOptions(rates={"insufficient_quota": 1.0})) as server:
         point_to(out, server.base_url)
         ended = await asyncio.to_thread(called, "retry", out, "--reason", "filtered,refused")
     assert ended.code == 3, ended.err
     assert "quota" in ended.err
-    assert rows(out) == before
+    assert rows_of(out) == before
 
 
 async def test_a_cut_off_caption_gets_room_and_is_never_lost(tmp_path: Path) -> None:
@@ -107,16 +102,16 @@ async def test_a_cut_off_caption_gets_room_and_is_never_lost(tmp_path: Path) -> 
     write_jpegs(photos, 2)
     async with emulate() as server:
         await run_async(Job.create(photos, out, model="gpt-4o", base_url=server.base_url, max_tokens=4))
-    before = rows(out)
+    before = rows_of(out)
     assert {row["status"] for row in before.values()} == {"truncated"}
     async with emulate(EmulatorOptions(rates={"content_filter": 1.0})) as server:
         point_to(out, server.base_url)
         assert (await asyncio.to_thread(called, "retry", out, "--reason", "truncated")).code == 1
-    assert rows(out) == before, "no failure takes the place of a caption that was paid for"
+    assert rows_of(out) == before, "no failure takes the place of a caption that was paid for"
     async with emulate() as server:
         point_to(out, server.base_url)
         ended = await asyncio.to_thread(called, "retry", out, "--reason", "truncated", "--max-tokens", "500")
         assert ended.code == 0, ended.err
-    after = rows(out)
+    after = rows_of(out)
     assert {(row["status"], row["mode"]) for row in after.values()} == {("captioned", "live")}
     assert {row["request_hash"] for row in after.values()} == {row["request_hash"] for row in before.values()}

@@ -1,7 +1,9 @@
 """What the engine's tests share: messages, and sources, providers and stores that do as they are told."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -10,9 +12,11 @@ from typing import Any
 from pipeline.api.asker import Remake
 from pipeline.clock import SystemClock
 from pipeline.engine.asking.reask import Reask
+from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
-from pipeline.engine.live.stages import Line
+from pipeline.engine.live.stages import Asking, Line
+from pipeline.engine.preparing.by_url import ByUrl
 from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.record import RowContext
 from pipeline.engine.stats import RunStats
@@ -32,6 +36,7 @@ from pipeline.items import (
     Usage,
     own_prompt_of,
 )
+from tests.helpers.clock import FakeClock
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -47,9 +52,6 @@ class Dollar:
 
 
 ASKED = Respondent("openai", "gpt-4o")
-
-
-NO_REASK = Reask((), 0)
 
 
 def context() -> RowContext:
@@ -84,6 +86,12 @@ def answer(outcome: Reply | Failure, attempts: int = 1, price: Dollar | None = N
 
 async def nothing_smaller(request: Request) -> Request | None:
     return None
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 def reply(caption: str = "A cat.", **changes: Any) -> Reply:
@@ -182,6 +190,19 @@ class MemoryStore:
         if trouble := next(self._troubles, None):
             raise trouble
         self.rows += records
+
+
+def asking(
+    provider: ScriptedProvider,
+    disk: Executor,
+    store: MemoryStore | None = None,
+    *,
+    reask: tuple[str, ...] = (),
+    by_url: ByUrl | None = None,
+) -> Asking:
+    """What asks the provider; by default of nothing a second time, and with nothing to reuse."""
+    reuse = Reuse(store or MemoryStore(), disk, context(), FakeClock())
+    return Asking(provider, nothing_smaller, reuse, Reask(reask, 600), by_url or ByUrl(False))
 
 
 BROKEN = ImageError("undecodable", "It is broken.")

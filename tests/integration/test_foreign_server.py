@@ -9,8 +9,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from pipeline.job import Job, run_async
-from pipeline.store import SCHEMA, iter_batches
 from tests.helpers.pictures import encoded, photo
+from tests.helpers.rows import rows_of
 from tests.helpers.servers import REPOSITORY, Process, llama_server
 from tests.helpers.tiny_vlm import IMAGE_TOKENS
 
@@ -60,7 +60,7 @@ async def test_our_client_captions_through_it(llama, tmp_path):
         pictures, tmp_path / "out", model="compatible:tiny", base_url=llama.base_url, max_tokens=12, concurrency=2
     )
     summary = await run_async(job)
-    found = {row["key"]: row for batch in iter_batches(job.out, SCHEMA.names) for row in batch.to_pylist()}
+    found = rows_of(job.out)
     assert found.keys() == {path.name for path in pictures.iterdir()}
 
     broken = found.pop("rocket-truncated.jpg")

@@ -12,9 +12,9 @@ from pipeline.emulator.options import EmulatorOptions
 from pipeline.engine.live.run import run_live
 from pipeline.engine.stats import Summary
 from pipeline.job import Job
-from pipeline.store import SCHEMA, iter_batches
 from tests.helpers.clock import FakeClock
 from tests.helpers.folders import write_jpegs
+from tests.helpers.rows import rows_of
 from tests.helpers.servers import emulate
 
 
@@ -31,15 +31,10 @@ async def run(photos: Path, server: Running, **options: Any) -> Summary:
         return await run_live(job.plan(), clock, {})
 
 
-def rows(photos: Path) -> dict[str, dict[str, Any]]:
-    batches = iter_batches(str(photos.parent / "out"), SCHEMA.names)
-    return {row["key"]: row for batch in batches for row in batch.to_pylist()}
-
-
 async def test_moved_renamed_and_touched_files_are_not_asked_again(photos: Path) -> None:
     async with emulate() as server:
         await run(photos, server, rows_per_part=5)
-        before = rows(photos)
+        before = rows_of(photos.parent / "out")
         (photos / "moved").mkdir()
         for number in range(4):
             (photos / f"{number:04}.jpg").rename(photos / "moved" / f"{number}.jpg")
@@ -47,7 +42,7 @@ async def test_moved_renamed_and_touched_files_are_not_asked_again(photos: Path)
         summary = await run(photos, server)
         assert server.stats.requests == 12
         assert (summary.stats.todo, summary.stats.reused, summary.stats.cost_usd) == (5, 5, 0)
-    after = rows(photos)
+    after = rows_of(photos.parent / "out")
     for number in range(4):
         old, new = before[f"{number:04}.jpg"], after[f"moved/{number}.jpg"]
         assert (new["mode"], new["caption"], new["cost_usd"], new["total_tokens"]) == ("reused", old["caption"], 0, 0)
@@ -64,7 +59,7 @@ async def test_copies_within_a_run_are_asked_once_also_while_the_first_is_in_fli
     async with emulate(EmulatorOptions(latency=0.02)) as server:
         summary = await run(photos, server, concurrency=8)
         assert server.stats.requests == 12
-    found = rows(photos)
+    found = rows_of(photos.parent / "out")
     assert (len(found), summary.stats.captioned, summary.stats.reused, summary.exit_code) == (24, 24, 12, 0)
     for number in range(12):
         one, other = found[f"{number:04}.jpg"], found[f"{number:04}-copy.jpg"]

@@ -19,9 +19,9 @@ from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.record import Asked, to_record
 from pipeline.errors import UserError
 from pipeline.job import Job, run_async
-from pipeline.store import SCHEMA, iter_batches
 from tests.engine.making import MemoryStore, answer, context, reply, request
 from tests.helpers.clock import FakeClock
+from tests.helpers.rows import rows_of
 from tests.helpers.servers import emulate
 
 SAMPLE_DATA = Path(__file__).parents[3] / "sample_data"
@@ -70,7 +70,7 @@ async def test_a_likeness_of_long_ago_is_found_in_the_output() -> None:
 async def run(photos: Path, url: str, **options: Any) -> dict[str, dict[str, Any]]:
     job = Job.create(photos, photos.parent / "out", model="openai:gpt-4o", base_url=url, concurrency=1, **options)
     await run_async(job)
-    return {row["key"]: row for batch in iter_batches(job.out, SCHEMA.names) for row in batch.to_pylist()}
+    return rows_of(job.out)
 
 
 @pytest.mark.integration

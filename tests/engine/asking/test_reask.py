@@ -12,26 +12,23 @@ import pytest
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.engine.asking.reask import Reask
-from pipeline.engine.asking.reuse import Reuse
-from pipeline.engine.live.stages import Asking, ask_images, take_records
+from pipeline.engine.live.stages import ask_images, take_records
 from pipeline.engine.record import to_record
 from pipeline.errors import RunError, UserError
 from pipeline.items import Answer, Failure, Reply, Request, Usage
 from pipeline.job import Job, run_async
-from pipeline.store import SCHEMA, iter_batches
 from tests.engine.making import (
     Dollar,
-    MemoryStore,
     ScriptedProvider,
     answer,
+    asking,
     context,
     line,
-    nothing_smaller,
     reply,
     request,
 )
-from tests.helpers.clock import FakeClock
 from tests.helpers.folders import write_jpegs
+from tests.helpers.rows import rows_of
 from tests.helpers.servers import emulate
 
 GOOD = reply("A cat.")
@@ -112,12 +109,11 @@ async def test_the_first_answer_survives_a_cancel_and_trouble_of_the_second() ->
     provider = ScriptedProvider(first_only, 2)
     of = line(askers=2, preparers=1)
     with ThreadPoolExecutor(1) as disk:
-        reuse = Reuse(MemoryStore(), disk, context(), FakeClock())
-        asking = Asking(provider, nothing_smaller, reuse, Reask(("truncated",), 600))
         for name in ("cancelled", "trouble"):
             await of.in_flight.take(4)
             await of.ready.put(request(name))
-        tasks = [asyncio.ensure_future(ask_images(of, asking)) for _ in range(2)]
+        shared = asking(provider, disk, reask=("truncated",))
+        tasks = [asyncio.ensure_future(ask_images(of, shared)) for _ in range(2)]
         async with asyncio.timeout(10):
             while len(provider.asked) < 4 or len(of.done) < 1:
                 await asyncio.sleep(0)
@@ -135,7 +131,7 @@ async def test_the_first_answer_survives_a_cancel_and_trouble_of_the_second() ->
 async def run(photos: Path, url: str, **options: Any) -> dict[str, dict[str, Any]]:
     out = photos.parent / "out"
     await run_async(Job.create(photos, out, model="openai:gpt-4o", base_url=url, **options))
-    return {row["key"]: row for batch in iter_batches(str(out), SCHEMA.names) for row in batch.to_pylist()}
+    return rows_of(out)
 
 
 @pytest.mark.integration

@@ -13,19 +13,18 @@ from hypothesis import strategies as st
 
 from pipeline.engine.asking import reuse as module
 from pipeline.engine.asking.reuse import Reuse
-from pipeline.engine.live.stages import Asking, Line, ask_images, record_rest
+from pipeline.engine.live.stages import Line, ask_images, record_rest
 from pipeline.engine.record import Asked, Reused, to_record
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import OWN_PROMPT, Answer, Failure, Record, Request
 from tests.engine.making import (
-    NO_REASK,
     Dollar,
     MemoryStore,
     ScriptedProvider,
     answer,
+    asking,
     context,
     line,
-    nothing_smaller,
     reply,
     request,
 )
@@ -38,14 +37,14 @@ async def ask_all(
     """Let the provider's tasks ask these, and record it only then."""
     of = line(capacity=len(requests) + 1, askers=provider.concurrency, max_bytes=10**6)
     with ThreadPoolExecutor(1) as disk:
-        reuse = Reuse(store, disk, context(), FakeClock())
+        shared = asking(provider, disk, store)
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
             with of.ready.sending():
                 for each in requests:
                     await of.in_flight.take(len(each.body))
                     await of.ready.put(each)
                 for _ in range(provider.concurrency):
-                    group.create_task(ask_images(of, Asking(provider, nothing_smaller, reuse, NO_REASK)))
+                    group.create_task(ask_images(of, shared))
         written = MemoryStore()
         await record_rest(of, written, context(), disk)
     return of, written.rows

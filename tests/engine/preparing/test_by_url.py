@@ -14,37 +14,26 @@ from aiohttp import ClientSession, web
 from pipeline import Job, run_async
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.emulator.app import Running
-from pipeline.engine.asking.reuse import Reuse
-from pipeline.engine.live.stages import Asking, ask_images
+from pipeline.engine.live.stages import ask_images
 from pipeline.engine.preparing.by_url import HEAD_BYTES, MOST_REFUSED, REMADE_AT_ONCE, ByUrl, holds_header, remake
 from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.engine.record import Unprepared
 from pipeline.items import Answer, Request, SourceImage
-from pipeline.store import iter_batches
-from pipeline.store.schema import SCHEMA
 from tests.engine.making import (
-    NO_REASK,
-    MemoryStore,
     ScriptedProvider,
     answer,
-    context,
+    asking,
     line,
-    nothing_smaller,
     reply,
     request,
 )
-from tests.helpers.clock import FakeClock
 from tests.helpers.pictures import encoded, photo
+from tests.helpers.rows import rows_of
 from tests.helpers.web_server import WebServer, serve
 
 
 def pictures(count: int) -> dict[str, bytes]:
     return {f"{number}.jpg": encoded(photo(96, 64, seed=number)) for number in range(count)}
-
-
-def rows(out: Path) -> list[dict[str, Any]]:
-    found = [row for batch in iter_batches(str(out), SCHEMA.names) for row in batch.to_pylist()]
-    return sorted(found, key=lambda row: str(row["key"]))
 
 
 def job(server: WebServer, base_url: str, folder: Path, **options: Any) -> Job:
@@ -87,7 +76,7 @@ async def test_a_server_that_fetches_is_given_the_whole_address(tmp_path: Path) 
         summary = await run_async(job(server, base_url, tmp_path))
     assert summary.exit_code == 0
     assert sorted(image["url"] for image in asked) == [f"{server.url}{name}?sig=SECRET%2B" for name in server.files]
-    for row, data in zip(rows(tmp_path / "out"), server.files.values(), strict=True):
+    for row, data in zip(rows_of(tmp_path / "out").values(), server.files.values(), strict=True):
         assert row["caption"] == f"{len(data)} bytes"
         assert (row["width"], row["height"], row["format"]) == (96, 64, "jpeg")
         assert row["content_hash"] is None, "its bytes were never here"
@@ -103,7 +92,7 @@ async def test_a_server_that_cannot_fetch_is_sent_the_bytes(tmp_path: Path, emul
         options = job(server, emulator.base_url, tmp_path, concurrency=1, fetchers=1)
         summary = await run_async(options.overlay(model="gpt-4o"))
     assert summary.exit_code == 0, summary.message
-    for row in rows(tmp_path / "out"):
+    for row in rows_of(tmp_path / "out").values():
         assert row["status"] == "captioned"
         assert row["content_hash"]
         assert row["sent_bytes"] > 0
@@ -120,9 +109,7 @@ async def test_an_address_that_is_fetched_says_so_of_the_others(fetches: bool) -
     for _ in range(MOST_REFUSED - 1):
         by_url.refused()
     with ThreadPoolExecutor(1) as disk, of.ready.sending():
-        reuse = Reuse(MemoryStore(), disk, context(), FakeClock())
-        asking = ask_images(of, Asking(ScriptedProvider(ask), nothing_smaller, reuse, NO_REASK, by_url))
-        task = asyncio.ensure_future(asking)
+        task = asyncio.ensure_future(ask_images(of, asking(ScriptedProvider(ask), disk, by_url=by_url)))
         await of.in_flight.take(4)
         await of.ready.put(replace(request(), by_url=True))
         await of.done.wait()
@@ -166,7 +153,7 @@ async def test_few_whole_images_are_in_memory_when_all_addresses_are_refused() -
 async def test_an_image_that_turns_out_broken_says_so(tmp_path: Path, emulator: Running) -> None:
     async with serve({"cut.jpg": encoded(photo(640, 480, grain=40))[:-9000]}) as server:
         await run_async(job(server, emulator.base_url, tmp_path).overlay(model="gpt-4o"))
-    [row] = rows(tmp_path / "out")
+    [row] = rows_of(tmp_path / "out").values()
     assert (row["status"], row["reason"]) == ("failed", "truncated_file"), "not the endpoint's trouble"
     assert emulator.stats.requests == 1
 
@@ -177,7 +164,7 @@ async def test_an_image_that_nobody_can_fetch_is_a_row(tmp_path: Path, emulator:
         options = job(server, emulator.base_url, tmp_path)
         server.files = {}
         await run_async(options.overlay(model="gpt-4o"))
-    [row] = rows(tmp_path / "out")
+    [row] = rows_of(tmp_path / "out").values()
     assert (row["status"], row["reason"]) == ("failed", "unreadable")
     assert emulator.stats.requests == 0
 
