@@ -11,7 +11,7 @@ FLOORS = [
     {"texts"},
     {"items", "errors", "clock", "reasons"},
     {"objects"},
-    {"sources", "images", "models", "store"},
+    {"sources", "images", "videos", "models", "store"},
     {"api", "builtin", "emulator"},
     {"engine"},
     {"job"},
@@ -26,6 +26,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ROOMS_OF_LIBRARY = {
     "PIL": {"images"},
     "pillow_heif": {"images"},
+    "av": {"videos"},
     "cykooz": {"images"},
     "pyarrow": {"store", "sources"},  # sources: Parquet that lists or holds images
     "sqlite3": {"store"},

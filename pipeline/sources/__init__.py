@@ -1,5 +1,6 @@
 """Where images come from: listed as a stream, read one by one. Knows no model and no format of images."""
 
+from pipeline.sources.names import asks_videos, has_video_suffix
 from pipeline.sources.opening import open_source, split_source
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.reading import Reader
@@ -13,8 +14,10 @@ __all__ = [
     "Source",
     "SourceOptions",
     "WebReader",
+    "asks_videos",
     "close_source",
     "has_remote",
+    "has_video_suffix",
     "key_prefixes",
     "open_source",
     "remote_source",

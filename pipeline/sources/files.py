@@ -1,5 +1,6 @@
 """Local files: their keys and URIs, and reading them. Whatever bytes a name is made of, it is found again."""
 
+import io
 import os
 import re
 import stat
@@ -108,9 +109,28 @@ def _with_file(uri: str, read: Callable[[int, int], bytes]) -> bytes:
             os.close(file)
     except OSError as error:
         raise ImageError("unreadable", f"The file cannot be read: {error.strerror or error}.") from error
+    raise _not_regular(status)
+
+
+def open_file(uri: str, most: int) -> io.FileIO:
+    """The regular file that a `file://` URI names, to move about in. ImageError `unreadable`, or above `most` bytes."""
+    try:
+        file = io.FileIO(os.open(path_of(uri), os.O_RDONLY | _NO_WAITING))
+    except OSError as error:
+        raise ImageError("unreadable", f"The file cannot be read: {error.strerror or error}.") from error
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode) and status.st_size <= most:
+        return file
+    file.close()
+    if stat.S_ISREG(status.st_mode):
+        raise ImageError("too_large", f"The file has {status.st_size} bytes, more than max_video_bytes = {most}.")
+    raise _not_regular(status)
+
+
+def _not_regular(status: os.stat_result) -> ImageError:
     if stat.S_ISDIR(status.st_mode):
-        raise ImageError("unreadable", "The folder could not be listed; give permission and run again.")
-    raise ImageError("unreadable", "This is not a regular file; exclude it.")
+        return ImageError("unreadable", "The folder could not be listed; give permission and run again.")
+    return ImageError("unreadable", "This is not a regular file; exclude it.")
 
 
 def _read(file: int, count: int) -> bytes:

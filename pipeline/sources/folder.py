@@ -2,22 +2,17 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from pipeline.errors import UserError
 from pipeline.items import SourceImage
 from pipeline.sources.files import LocalFiles, is_plain, key_of, listed, quoted, uri_of
 from pipeline.sources.globs import compiled
+from pipeline.sources.names import is_included
 from pipeline.sources.options import SourceOptions
 
 log = logging.getLogger(__name__)
 
-# fmt: off
-SUFFIXES = frozenset((
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
-    ".heic", ".heif", ".avif",
-))
-# fmt: on
 OUTPUT = "_nightcap"
 """The folder in which a run keeps its own; what holds it is a run's output, not a source."""
 
@@ -38,8 +33,7 @@ class Folder(LocalFiles):
         super().__init__(options.max_bytes)
         self._root = os.path.abspath(root)
         self._hidden = options.hidden
-        include = (glob,) if glob else options.include
-        self._is_included: Callable[[str], object] = compiled(include).fullmatch if include else has_image_suffix
+        self._is_included = is_included(options, glob)
         self._is_excluded = compiled(options.exclude).fullmatch if options.exclude else None
         self._depth = glob.count("/") - 1 if glob and "**" not in glob else None
         try:
@@ -97,10 +91,6 @@ class Folder(LocalFiles):
         files.sort()
         folders.sort()
         return files, folders
-
-
-def has_image_suffix(path: str) -> bool:
-    return path[path.rfind(".") :].lower() in SUFFIXES
 
 
 def _images(path: str, folder: str, names: Names) -> Iterator[SourceImage]:

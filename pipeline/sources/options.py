@@ -26,10 +26,15 @@ class SourceOptions:
     """The column of the image's own prompt; where it is empty, the job's counts."""
     version_column: str | None = None
     """The column that changes with the image, such as an etag; None: size and time of local files, nothing of URLs."""
+    video: bool = False
+    """Videos too: captioned by their frames. Without it only those that a path or a glob names by their suffix."""
     max_bytes: int = 200_000_000
     """Larger files are not read (reason `too_large`). A 16-bit TIFF of 24 megapixels has 150 MB."""
+    max_video_bytes: int = 2_000_000_000
+    """Larger videos are not read. One that is far away is fetched into a temporary file; one inside an archive is read
+    into memory, so that `max_bytes` counts."""
     url_timeout_seconds: float = 60.0
-    """For one image at a web address, redirects included."""
+    """For one image at a web address, redirects included; a video has ten times as long."""
     allow_private_network: bool = False
     """Whether URLs may lead to machines of private networks, this one included."""
 

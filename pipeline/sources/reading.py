@@ -7,11 +7,13 @@ file:///a.zip#header=0&packed=900&size=9000&method=8&crc=17
 file:///list.parquet#row_group=0&row=17&column=...      an image inside a Parquet file
 """
 
+import io
+
 from pipeline.errors import ImageError
 from pipeline.items import SourceImage
 from pipeline.sources.archives.members import parse_fragment
 from pipeline.sources.archives.reading import MemberReader
-from pipeline.sources.files import LocalFiles, path_of
+from pipeline.sources.files import LocalFiles, open_file, path_of
 from pipeline.sources.listing.parquet import Cell, CellReader
 from pipeline.sources.options import SourceOptions
 
@@ -33,6 +35,12 @@ class Reader:
 
     def read_head(self, image: SourceImage, count: int) -> bytes:
         return self._part(image, count) if "#" in image.uri else self._files.read_head(image, count)
+
+    def open(self, image: SourceImage) -> io.RawIOBase | io.BytesIO:
+        """A video, to move about in: the file itself; what lies inside another is read into memory."""
+        if "#" in image.uri:
+            return io.BytesIO(self._part(image, None))
+        return open_file(image.uri, self._options.max_video_bytes)
 
     def _part(self, image: SourceImage, count: int | None) -> bytes:
         """An image inside another file."""

@@ -12,8 +12,8 @@ from pipeline.sources.archives.members import Member
 from pipeline.sources.archives.tar import DamagedArchive, tar_members
 from pipeline.sources.archives.zip import zip_members
 from pipeline.sources.files import key_of
-from pipeline.sources.folder import has_image_suffix
-from pipeline.sources.globs import compiled, compiled_below
+from pipeline.sources.globs import compiled_below
+from pipeline.sources.names import is_included
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.storage.remote import ObjectFile
 from pipeline.sources.storage.stored import LocalFile, Stored, Window
@@ -37,7 +37,7 @@ class Archives(Anywhere):
         super().__init__(options, next(iter(locations), None), not all(isinstance(f, LocalFile) for f in files))
         self._archives = files
         self._hidden = options.hidden
-        self._is_included = compiled(options.include).fullmatch if options.include else has_image_suffix
+        self._is_included = is_included(options)
         self._is_excluded = compiled_below(options.exclude).fullmatch if options.exclude else None
         folder = posixpath.commonprefix([file.base for file in files]).rpartition("/")[0] + "/"
         self._names = [_relative(file, folder) for file in files]

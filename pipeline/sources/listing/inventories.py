@@ -3,18 +3,18 @@
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from pipeline.errors import UserError
 from pipeline.items import SourceImage
 from pipeline.objects import find_location
 from pipeline.sources.anywhere import Anywhere
-from pipeline.sources.folder import has_image_suffix
-from pipeline.sources.globs import compiled, compiled_below
+from pipeline.sources.globs import compiled_below
 from pipeline.sources.listing.inventory import MANIFEST_SUFFIX, Listed, objects_of, read_manifest
 from pipeline.sources.listing.locations import clean
 from pipeline.sources.listing.parquet import ParquetTable
 from pipeline.sources.listing.rows import csv_rows, lines_of
+from pipeline.sources.names import is_included
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.storage.remote import ObjectFile
 from pipeline.sources.storage.stored import LocalFile, Stored, for_arrow
@@ -30,9 +30,7 @@ class InventoryFiles(Anywhere):
         super().__init__(options)
         self._manifest = manifest
         self._hidden = options.hidden
-        self._is_included: Callable[[str], object] = (
-            compiled(options.include).fullmatch if options.include else has_image_suffix
-        )
+        self._is_included = is_included(options)
         self._is_excluded = compiled_below(options.exclude).fullmatch if options.exclude else None
         with manifest.stream() as stream:
             try:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from pipeline.errors import Unavailable, Unreachable, UserError
 from pipeline.items import SourceImage
 from pipeline.objects import HASTY, PATIENT, Location, open_objects
-from pipeline.sources.folder import OUTPUT, has_image_suffix
-from pipeline.sources.globs import compiled, compiled_below, is_glob, split_glob
+from pipeline.sources.folder import OUTPUT
+from pipeline.sources.globs import compiled_below, is_glob, split_glob
+from pipeline.sources.names import is_included
 from pipeline.sources.objects.reading import ObjectReader
 from pipeline.sources.options import SourceOptions
 
@@ -88,13 +89,12 @@ class Bucket(ObjectReader):
 
 def _names_wanted(options: SourceOptions, glob: str | None) -> Callable[[str], bool]:
     """Whether an object is wanted, by its name below the prefix: as `Folder` decides it, parent folders included."""
-    include = (glob,) if glob else options.include
-    is_included: Callable[[str], object] = compiled(include).fullmatch if include else has_image_suffix
+    includes = is_included(options, glob)
     is_excluded = compiled_below(options.exclude).fullmatch if options.exclude else None
 
     def is_wanted(name: str) -> bool:
         path = "/" + name
-        if not is_included(name) or (is_excluded is not None and is_excluded(name)):
+        if not includes(name) or (is_excluded is not None and is_excluded(name)):
             return False
         return (options.hidden or "/." not in path) and f"/{OUTPUT}/" not in path
 
