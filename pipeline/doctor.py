@@ -90,12 +90,12 @@ def _model(options: ModelOptions) -> str:
     model = find_model(catalogue_name(options))
     if model.responses_only:
         raise UserError(f"{model} is served by the Responses API alone, not by chat completions; choose another model.")
-    best_dimensions(model, 1024, 1024, options.detail, options.image_policy, options.max_shrink)  # says what is wrong
+    best_dimensions(model, 1024, 1024, options.image_detail, options.image_policy, options.max_shrink)
     today = utc(SystemClock().time()).date()
     price = find_price(model, today)
     if price and price.free:
         return f"{options.name} is free."
-    tokens = model.image_tokens(1024, 1024, options.detail)
+    tokens = model.image_tokens(1024, 1024, options.image_detail)
     told = ["its image tokens are not predictable" if tokens is None else f"a 1024x1024 image is {tokens:,} tokens"]
     told.append("its price is known" if price else "its price is unknown, so costs will be too")
     if model.reasoning:

@@ -27,7 +27,7 @@ from pipeline.engine.stats import Observer, Summary
 from pipeline.errors import NightcapError, UserError
 from pipeline.images import ImageOptions
 from pipeline.objects import without_secrets
-from pipeline.sources import SourceOptions, split_source
+from pipeline.sources import SourceOptions, asks_videos, split_source
 from pipeline.store import StoreOptions
 
 SECTIONS: dict[str, type] = {
@@ -145,7 +145,10 @@ class Job:
         # Not the dimensions alone: whatever changes the bytes that the model sees changes the request.
         identity = replace(self.model, name=name, azure_model=None, base_url=None, api_version=None)
         asked = {name: value for name, value in asdict(identity).items() if name in HASHED or value != _DEFAULTS[name]}
-        parts = {"model": asked, "jpeg_quality": self.image.jpeg_quality}
+        asked["detail"] = self.model.image_detail
+        parts: dict[str, object] = {"model": asked, "jpeg_quality": self.image.jpeg_quality}
+        if asks_videos(self.source) and self.model.frame_detail != "low":
+            parts["frame_detail"] = self.model.frame_detail
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def plan(self) -> Plan:

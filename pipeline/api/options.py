@@ -23,7 +23,13 @@ class ModelOptions:
     system: str = ""
     schema: str | None = None
     """JSON Schema of an answer, as JSON; None: an answer is a caption in plain text."""
-    detail: str = "high"
+    detail: str | None = None
+    """How closely pictures are looked at: low, high, auto or what else the model knows. None: `high` for an image,
+    `low` for a frame of a video, of which there are many."""
+    frames: int = 20
+    """Of a video, at most; fewer where the provider takes fewer images in a request, or the video has fewer."""
+    frames_at: Literal["even", "scenes"] = "even"
+    """Evenly spread over a video, or one in each of its scenes where they are no more than `frames`."""
     max_tokens: int = 300
     """Upper bound of an answer, in tokens; reasoning models spend their reasoning from it too."""
     temperature: float | None = None
@@ -62,6 +68,16 @@ class ModelOptions:
             raise UserError(f"enhance_with is {self.enhance_with!r}, and nothing is to be found: give enhance too.")
         # In one order, as the same is asked for in any.
         object.__setattr__(self, "enhance", tuple(name for name in ENHANCEMENTS if name in self.enhance))
+        if self.frames < 1:
+            raise UserError(f"frames is {self.frames}; give how many frames of a video to send, 1 or more.")
+
+    @property
+    def image_detail(self) -> str:
+        return self.detail or "high"
+
+    @property
+    def frame_detail(self) -> str:
+        return self.detail or "low"
 
 
 Auth = Literal["key", "entra"]

@@ -132,7 +132,7 @@ class TailTemplate:
 
 
 def tail_template(options: ModelOptions) -> TailTemplate:
-    detail = json.dumps(options.detail).encode()
+    detail = json.dumps(options.image_detail).encode()
     middle = b'},{"type":"image_url","image_url":{"detail":' + detail + b',"url":"'
     return TailTemplate(json.dumps(options.prompt).encode(), middle)
 

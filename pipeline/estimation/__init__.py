@@ -76,7 +76,7 @@ def estimate(
             estimate_model(options.name, model, options, job.limits, survey, sizes, history, today, with_economy)
         )
     widest = max(surveys, key=lambda survey: survey.left)
-    return Estimate(widest, job.model.image_policy, job.model.detail, tuple(rows))
+    return Estimate(widest, job.model.image_policy, job.model.image_detail, tuple(rows))
 
 
 def _own_models(job: Job) -> Sequence[str]:
@@ -95,7 +95,7 @@ def _known_model(job: Job) -> Model:
     """The job's model. A wrong detail or policy is told here: it shall not wait for the end of a long listing."""
     options = job.model
     model = find_model(catalogue_name(options))
-    best_dimensions(model, 1024, 1024, options.detail, options.image_policy, options.max_shrink)
+    best_dimensions(model, 1024, 1024, options.image_detail, options.image_policy, options.max_shrink)
     return model
 
 

@@ -68,7 +68,7 @@ def estimate_model(
     if model.provider == "builtin":
         return _free(name, survey)
     images, scale = survey.images, survey.scale
-    detail, shrink = options.detail, options.max_shrink
+    detail, shrink = options.image_detail, options.max_shrink
     sent = sent_under(options.image_policy, sizes, model, detail, shrink)
     economy = sent_under("economy", sizes, model, detail, shrink).tokens if with_economy else None
     text, exact = _text_tokens(model, options, survey.prompts)
@@ -218,7 +218,7 @@ def _notes(
     if not exact_text:
         why = "images have prompts of their own" if own_prompts else "its vocabulary is not known here"
         yield f"its text tokens are approximate (~), because {why}"
-    if not is_countable(model, options.detail):
+    if not is_countable(model, options.image_detail):
         yield "how it counts image tokens is not known, so its cost is not either"
     elif price is None:
         yield "its price is not known"

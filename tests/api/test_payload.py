@@ -68,7 +68,7 @@ def naive(options: ModelOptions, model: str | None, parameter: str, mime: str, i
     url = f"data:{mime};base64,{base64.b64encode(image).decode()}"
     content = [
         {"type": "text", "text": options.prompt},
-        {"type": "image_url", "image_url": {"url": url, "detail": options.detail}},
+        {"type": "image_url", "image_url": {"url": url, "detail": options.image_detail}},
     ]
     messages: list[dict[str, Any]] = [{"role": "system", "content": options.system}] if options.system else []
     messages.append({"role": "user", "content": content})

@@ -62,7 +62,7 @@ def _check_predictable(options: ModelOptions, clock: Clock) -> None:
     advice = "leave out max_cost, or choose a model whose line in `nightcap models` has both"
     if price is None:
         raise UserError(f"The price of {model} is unknown, so a budget could not be kept; {advice}.")
-    tokens = model.image_tokens(1024, 1024, options.detail)
+    tokens = model.image_tokens(1024, 1024, options.image_detail)
     if prompt_tokens(model, options.system, options.prompt, (tokens,)) is None:
         raise UserError(f"How {model} counts tokens is unknown, so a budget could not be kept; {advice}.")
 

@@ -62,7 +62,7 @@ async def run_stages(run: LiveRun, provider: Provider, store: Store, pools: Pool
         stop=run.stop,
         retry=retry,
     )
-    context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.detail, run.check_language)
+    context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.image_detail, run.check_language)
     by_url = ByUrl(plan.model.send == "url" and run.model.provider != "builtin")
     fetcher = Fetcher(run.source, run.stop, run.clock, random.Random(), by_url)
     reusable = [status for status in REUSABLE if status not in plan.run.retry]

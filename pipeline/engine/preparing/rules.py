@@ -33,7 +33,7 @@ def build_preparer(
         image_options(images, model),
         best_fit(options, model),
         encode,
-        functools.partial(model.image_tokens, detail=options.detail),
+        functools.partial(model.image_tokens, detail=options.image_detail),
         functools.partial(_text_tokens, model, options.system, common),
         functools.partial(send_bounds, images, options, limits),
         fingerprints=fingerprints,
@@ -43,7 +43,7 @@ def build_preparer(
 def best_fit(options: ModelOptions, model: Model) -> Fit:
     """By the job's policy. UserError, when it is called, for a detail or policy that the model does not know."""
     return functools.partial(
-        best_dimensions, model, detail=options.detail, policy=options.image_policy, max_shrink=options.max_shrink
+        best_dimensions, model, detail=options.image_detail, policy=options.image_policy, max_shrink=options.max_shrink
     )
 
 
