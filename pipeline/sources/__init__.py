@@ -1,10 +1,9 @@
 """Where images come from: listed as a stream, read one by one. Knows no model and no format of images."""
 
 from pipeline.sources.names import asks_videos, has_video_suffix
-from pipeline.sources.opening import open_source, split_source
+from pipeline.sources.opening import key_prefixes, open_source, split_source
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.reading import Reader
-from pipeline.sources.several import key_prefixes
 from pipeline.sources.source import RemoteSource, Source, close_source, has_remote, remote_source
 from pipeline.sources.web.reader import WebReader
 

@@ -4,7 +4,7 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pipeline.errors import UserError
 from pipeline.objects import find_location, without_secrets
@@ -13,6 +13,7 @@ from pipeline.sources.braces import expanded, has_braces
 from pipeline.sources.files import SCHEME, File, key_of, path_of
 from pipeline.sources.folder import Folder
 from pipeline.sources.globs import is_glob, split_glob
+from pipeline.sources.groups.source import Grouped
 from pipeline.sources.listing.inventories import InventoryFiles, is_inventory
 from pipeline.sources.listing.locations import web_place
 from pipeline.sources.listing.source import ListingFile, is_listing
@@ -34,9 +35,16 @@ def open_source(options: SourceOptions) -> Source:
     if not options.paths:
         raise UserError("No source was given: name a folder, a bucket, a list or an archive.")
     parts = [_part(given, options) for given in options.paths]
-    if len(parts) == 1 and split_source(options.paths[0])[0] is None:
-        return parts[0].source
-    return Several(parts)
+    alone = len(parts) == 1 and split_source(options.paths[0])[0] is None
+    source = parts[0].source if alone else Several(parts)
+    return Grouped(source, options.group_by) if options.group_by else source
+
+
+def key_prefixes(source: Source) -> Sequence[str]:
+    """Of several sources, what the keys of each begin with; ends in `/`. Without those that say it in each key."""
+    if isinstance(source, Grouped):
+        [source] = source.sources
+    return [part.prefix for part in source.parts if part.prefix] if isinstance(source, Several) else []
 
 
 def split_source(given: str, folder: str | os.PathLike[str] = "") -> tuple[str | None, str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.errors import UserError
+from pipeline.sources.groups.by import parse_group_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,9 @@ class SourceOptions:
     """The column of the image's own prompt; where it is empty, the job's counts."""
     version_column: str | None = None
     """The column that changes with the image, such as an etag; None: size and time of local files, nothing of URLs."""
+    group_by: str | None = None
+    """Images that are asked about together, with one row: `folder`, `column:NAME` of a listing, or `pattern:REGEX` of
+    which the part in parentheses is what their keys have in common. An image without a group is asked about alone."""
     video: bool = False
     """Videos too: captioned by their frames. Without it only those that a path or a glob names by their suffix."""
     max_bytes: int = 200_000_000
@@ -39,5 +43,7 @@ class SourceOptions:
     """Whether URLs may lead to machines of private networks, this one included."""
 
     def __post_init__(self) -> None:
+        if self.group_by is not None:
+            parse_group_by(self.group_by)
         if not 0 < self.url_timeout_seconds < float("inf"):
             raise UserError(f"url_timeout_seconds is {self.url_timeout_seconds}; give a number above 0.")

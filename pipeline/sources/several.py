@@ -71,11 +71,6 @@ class Several:
                 yield replace(image, key=prefix + image.key) if prefix else image
 
 
-def key_prefixes(source: Source) -> Sequence[str]:
-    """Of several sources, what the keys of each begin with; ends in `/`. Without those that say it in each key."""
-    return [part.prefix for part in source.parts if part.prefix] if isinstance(source, Several) else []
-
-
 class Chain:
     """Files that one pattern names, as one source without prefixes. Each reads the images of all."""
 

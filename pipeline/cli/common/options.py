@@ -32,6 +32,9 @@ _REQUEST = (
     click.option("--key-column", help="Of a listing file: the column that names each image for ever."),
     click.option("--prompt-column", help="Of a listing file: the column with the image's own prompt."),
     click.option("--version-column", help="Of a listing file: the column that changes with the image, e.g. an etag."),
+    click.option(
+        "--group-by", help="Ask about several images at once: folder, column:NAME or pattern:(.+)_[0-9]+.jpg."
+    ),
 )
 _LIMITS = (
     click.option("--rpm", type=click.FloatRange(min=0, min_open=True), help="Requests per minute of the account."),

@@ -60,23 +60,25 @@ class Fetcher:
         stop.on_request(self._interrupt)
 
     def remote(self, image: SourceImage) -> RemoteSource | None:
-        """What to fetch it from; None for one that is read where it is, or has failed already."""
+        """What to fetch a single image from; None for one that is read where it is, or has failed already."""
         return None if image.failure else remote_source(self._source, image)
 
-    async def fetch(self, remote: RemoteSource, image: SourceImage) -> Fetched | Unprepared | None:
+    def has_to(self, image: SourceImage) -> bool:
+        """Whether it, or one of several that are asked about together, is to be fetched."""
+        return not image.failure and any(self.remote(each) for each in image.members or (image,))
+
+    async def fetch(self, image: SourceImage) -> Fetched | Unprepared | None:
         """The image with its bytes, or with the reason why there are none.
 
         None: the run was asked to stop. A fetch that is cut off costs nobody anything.
 
         Raises RunError or UserError when the whole source is in trouble.
         """
-        return await self._until_stopped(image, self._head_or_whole(remote, image))
+        return await self._until_stopped(image, self._head_or_whole(image))
 
     async def fetch_again(self, image: SourceImage) -> Fetched | Unprepared | None:
         """The whole image, of which the beginning was fetched before; otherwise as `fetch`."""
-        remote = self.remote(image)
-        assert remote is not None
-        return await self._until_stopped(image, self._whole(remote, image))
+        return await self._until_stopped(image, self._whole(image))
 
     async def _until_stopped(
         self, image: SourceImage, fetching: Coroutine[None, None, Fetched]
@@ -96,15 +98,32 @@ class Fetcher:
         except Exception as error:  # trouble of the image; and a bug somewhere costs one row, not the night
             return None if scope.expired() else Unprepared(image, failure_of(error, image.key))
 
-    async def _head_or_whole(self, remote: RemoteSource, image: SourceImage) -> Fetched:
-        if self._by_url and self._by_url.is_on and isinstance(remote, WebReader):
-            head = await self._patiently(remote, lambda: remote.fetch_head(image, HEAD_BYTES))
-            if holds_header(head):
-                return Fetched(image, (head,), by_url=True)
-        return await self._whole(remote, image)
+    async def _head_or_whole(self, image: SourceImage) -> Fetched:
+        if self._by_url and self._by_url.is_on and not image.members:
+            remote = self.remote(image)
+            if isinstance(remote, WebReader):
+                head = await self._patiently(remote, lambda: remote.fetch_head(image, HEAD_BYTES))
+                if holds_header(head):
+                    return Fetched(image, (head,), by_url=True)
+        return await self._whole(image)
 
-    async def _whole(self, remote: RemoteSource, image: SourceImage) -> Fetched:
-        return Fetched(image, (await self._patiently(remote, lambda: remote.fetch(image)),))
+    async def _whole(self, image: SourceImage) -> Fetched:
+        """Of several images one after the other: so `RunOptions.fetchers` are as many files on their way, not more."""
+        if not image.members:
+            return Fetched(image, (await self._file(image),))
+        files = []
+        for member in image.members:
+            try:
+                files.append(await self._file(member))
+            except ImageError as error:
+                raise ImageError(error.reason, f"{member.key}: {error}") from None
+        return Fetched(image, tuple(files))
+
+    async def _file(self, image: SourceImage) -> bytes:
+        remote = self.remote(image)
+        if remote is None:  # one of several, the others of which are far away
+            return await asyncio.to_thread(self._source.read, image)
+        return await self._patiently(remote, lambda: remote.fetch(image))
 
     async def fetch_head(self, remote: RemoteSource, image: SourceImage, count: int) -> bytes:
         """Its first `count` bytes. Raises ImageError, or what ends the run, as the source does."""
@@ -162,15 +181,14 @@ async def fetch_images(line: Line, listed: Channel[SourceImage], fetcher: Fetche
 
 async def _fetch(line: Line, fetcher: Fetcher, image: SourceImage) -> None:
     """Ends on `todo` or `done`; or, when the run stops, in nothing: the image waits for the next run."""
-    remote = fetcher.remote(image)
-    if remote is None:
+    if not fetcher.has_to(image):
         await line.todo.put(image)
         return
-    taken = UNKNOWN_BYTES if image.bytes is None else image.bytes
+    taken = UNKNOWN_BYTES * max(1, len(image.members)) if image.bytes is None else image.bytes
     await line.fetched.take(taken)
     found: Fetched | Unprepared | None = None
     try:
-        found = await fetcher.fetch(remote, image)
+        found = await fetcher.fetch(image)
     except NightcapError as error:
         line.stop.fail(error)
     if isinstance(found, Fetched):

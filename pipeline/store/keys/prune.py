@@ -3,7 +3,7 @@
 Only a listing that came to its end says that an image is gone. What could not be looked at is not gone: a folder or an
 archive that could not be listed keeps the rows below it, and a source that lists nothing at all, alone or as one of
 several, is rather not there, such as a disk that is not mounted. A row of a list that cannot be understood may have
-been any image's.
+been any image's. The keys of groups do not tell where their images lie: where one cannot be looked at, none is gone.
 """
 
 from array import array
@@ -29,6 +29,7 @@ class ListedKeys:
         self._prefixes = frozenset(prefixes)
         self._silent = set(prefixes)
         """Of sources that have listed nothing so far."""
+        self._has_groups = False
         self.unsure: set[str] = set()
         """Of sources with a row that cannot be understood; empty text: of the only one."""
 
@@ -39,8 +40,10 @@ class ListedKeys:
         """The same images."""
         for image in listing:
             self._hashes.append(hash_text(image.key))
+            if image.members:
+                self._has_groups = True
             if self._silent:
-                self._silent.discard(_first_folder(image.key))
+                self._silent -= {_first_folder(each.key) for each in image.members or (image,)}
             if image.failure and image.failure.reason == "invalid_row":
                 prefix = _first_folder(image.key)
                 self.unsure.add(prefix if prefix in self._prefixes else "")
@@ -51,7 +54,8 @@ class ListedKeys:
     def gone(self, keys: pa.ChunkedArray) -> Mask:
         """Which of these keys the listing did not have. A key that shares its hash with another is taken for it."""
         gone: Mask = ~are_in(hash_strings(keys), self._ordered)
-        for folder in (*self._unlisted, *self._silent, *self.unsure):
+        unknown = {*self._unlisted, *self._silent, *self.unsure}
+        for folder in {""} if unknown and self._has_groups else unknown:
             gone &= ~pc.starts_with(keys, folder).to_numpy(zero_copy_only=False)
         return gone
 

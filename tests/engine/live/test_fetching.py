@@ -40,7 +40,7 @@ async def fetched(
     async def prepare() -> None:
         while items := await of.todo.get():
             came.extend(items)
-            of.fetched.give_back(sum(len(item.data) for item in items if isinstance(item, Fetched)))
+            of.fetched.give_back(sum(item.size for item in items if isinstance(item, Fetched)))
 
     with clock.autojump():
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
@@ -63,7 +63,7 @@ async def test_all_are_fetched_many_at_once() -> None:
     files = {f"{number}.jpg": bytes(number) for number in range(50)}
     source = RemoteListing(files)
     came, failed = await fetched(source, line(max_bytes=10_000), FakeClock(), fetchers=8)
-    assert {item.image.key: item.data for item in came if isinstance(item, Fetched)} == files
+    assert {item.image.key: item.files[0] for item in came if isinstance(item, Fetched)} == files
     assert not failed
     assert source.most_at_once == 8
 

@@ -1,0 +1,1 @@
+"""Several images that are asked about together: which belong to each other, whatever source lists them."""
