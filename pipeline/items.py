@@ -113,6 +113,10 @@ class Request:
     """How the picture looks (`images.fingerprint`), where the job wants near-duplicates to be found."""
     by_url: bool = False
     """The body holds the image's address in place of the image."""
+    pack: int = 1
+    """Independent images in the body, each of which gets an answer of its own out of the one that comes."""
+    alone: bool = False
+    """Not to be packed with others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class Reason:
 REASONS = (
     Reason("undecodable", "the file is no image, or a broken one"),
     Reason("truncated_file", "the file ends too soon"),
-    Reason("too_large", "more bytes than `max_bytes`, or more than the model takes"),
+    Reason("too_large", "more bytes than `max_bytes`; or more than the provider takes, and may not be made smaller"),
     Reason("unsupported_format", "an image in a format that is not read"),
     Reason("bomb", "decoded it would have more than `max_pixels`"),
     Reason("unreadable", "gone, no permission, not a file, changed while it was read"),
@@ -42,6 +42,7 @@ REASONS = (
     Reason("repetition", "the answer repeats itself without end"),
     Reason("wrong_language", "the answer is not in the `--language` that was asked for"),
     Reason("empty_reply", "the model answered with nothing"),
+    Reason("left_out", "the answer to its pack was of no use for it; it was not asked alone", "by the next run"),
     Reason("rejected", "the endpoint took offence at this request; `rejected:CODE`"),
     Reason("timeout", "no answer in time, often enough", "by the next run"),
     Reason("server_error", "the endpoint failed, often enough", "by the next run"),

@@ -38,6 +38,8 @@ class ModelOptions:
     """How images are shrunk for this model: optimal, economy, budget:N or original."""
     max_shrink: float = 0.25
     """What `economy` may take off a side, as a fraction."""
+    pack: int = 1
+    """Images asked about in one request, each for an answer of its own: they share the prompt and the request."""
     send: Literal["bytes", "url"] = "bytes"
     """`url`: an image at a web address is named by it, and the model's server fetches the original; where it cannot,
     the bytes are sent after all."""
@@ -59,6 +61,8 @@ class ModelOptions:
             raise UserError(f"max_tokens is {self.max_tokens}; give 1 or more.")
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise UserError(f"temperature is {self.temperature}; give a number between 0 and 2.")
+        if self.pack < 1:
+            raise UserError(f"pack is {self.pack}; give how many images to ask about in one request, 1 or more.")
         if not 0 <= self.max_shrink <= 1:
             raise UserError(f"max_shrink is {self.max_shrink}; give a fraction between 0 and 1.")
         for name in self.enhance:

@@ -70,6 +70,8 @@ def render_head(options: ModelOptions, form: Form, pack: int = 1) -> bytes:
         body["temperature"] = options.temperature
     if shape and (response_format := shape.response_format(form.rung)):
         body["response_format"] = response_format
+    elif pack > 1 and shape is None and form.rung != "prompt":
+        body["response_format"] = {"type": "json_object"}  # the prompt says the rest, with an example
     text = system_text(options.system, form, shape)
     system = [{"role": "system", "content": text}] if text else []
     body["messages"] = [*system, {"role": "user", "content": [{"type": "text", "text": ""}]}]
@@ -123,6 +125,18 @@ class TailTemplate:
             mime = b"data:image/" + image.format.encode() + b";base64,"
             ended = b'"}},' if number else b"},"
             parts += [ended, b'{"type":"text","text":', label, self.middle, mime, pybase64.b64encode(image.data)]
+        return b"".join((*parts, _END))
+
+    def join(self, tails: Sequence[bytes], labels: Sequence[str], prompt: str) -> bytes:
+        """What `render_several` makes of images, from the tails that `render` has made of each: no base64 runs again.
+
+        Of images that have no prompt of their own; `prompt` is that of all of them together.
+        """
+        parts: list[bytes | memoryview] = [json.dumps(prompt).encode()]
+        for number, (label, tail) in enumerate(zip(labels, tails, strict=True)):
+            ended = b'"}},' if number else b"},"
+            image = memoryview(tail)[len(self.prompt) : -len(_END)]
+            parts += [ended, b'{"type":"text","text":', json.dumps(label).encode(), image]
         return b"".join((*parts, _END))
 
     def render_url(self, url: str, prompt: str | None = None) -> bytes:

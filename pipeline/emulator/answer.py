@@ -6,13 +6,14 @@ that no model has seen it, so that none is taken for a real one. Tokens are coun
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from pipeline import models
 from pipeline.emulator.limits import CHARACTERS_PER_TOKEN
+from pipeline.emulator.packed import NUMBER, entry_schema, schema_in, spoiled
 from pipeline.emulator.wire.question import Picture, Question
 from pipeline.models import Model
 
@@ -50,15 +51,29 @@ def give_answer(
     return Answer(_cut(model, text, room), "length", prompt_tokens, max_tokens, min(reasoning_tokens, max_tokens))
 
 
-def caption(model: Model, question: Question, wanted_tokens: int) -> str:
-    """A sentence for each image, then filler; the wanted JSON where the question has a schema."""
-    text = " ".join(map(_sentence, question.pictures)) or "There is no picture in this question."
+def caption(model: Model, question: Question, wanted_tokens: int, fault: str | None = None) -> str:
+    """A sentence for each image, then filler; the wanted JSON where the question has a schema.
+
+    Who wants an entry for each image gets what each would have been answered alone, spoiled by `fault`.
+    """
+    schema = question.schema or schema_in(question.text)
+    if schema and (found := entry_schema(schema)):
+        name, wanted = found
+        entries = []
+        for number, picture in enumerate(question.pictures, 1):
+            entry = _instance(wanted, schema, _text(model, [picture], wanted_tokens))
+            assert isinstance(entry, dict), "an entry's schema has properties"
+            entries.append({**entry, NUMBER: number})
+        return json.dumps({name: spoiled(entries, fault)}, separators=(",", ":"))
+    text = _text(model, question.pictures, wanted_tokens)
+    return text if schema is None else json.dumps(_instance(schema, schema, text), separators=(",", ":"))
+
+
+def _text(model: Model, pictures: Sequence[Picture], wanted_tokens: int) -> str:
+    text = " ".join(map(_sentence, pictures)) or "There is no picture in this question."
     missing = wanted_tokens - text_tokens(model, text)
     sentences = max(1, math.ceil(missing / text_tokens(model, FILLER)))
-    text += "".join(map(FILLER.format, range(1, sentences + 1)))
-    if question.schema is None:
-        return text
-    return json.dumps(_instance(question.schema, question.schema, text), separators=(",", ":"))
+    return text + "".join(map(FILLER.format, range(1, sentences + 1)))
 
 
 def prompt_tokens(model: Model, question: Question) -> int:

@@ -54,6 +54,10 @@ PASSING = {
     "empty_answer": "200 with an empty answer",
     "wrong_content_type": "a good answer that calls itself text/plain",
     "missing_usage": "200 without usage",
+    "entry_missing": "of several answers in one, one is missing",
+    "entry_twice": "one of them comes twice",
+    "entries_shuffled": "they are in another order than the images",
+    "entry_too_many": "there is one more than images",
 }
 """Depend on the attempt too: asking again may help."""
 
@@ -108,7 +112,10 @@ def decide(steps: Iterable[Step], rates: Mapping[str, float], seed: int, arrival
             return step
     lasting = {name: rate for name, rate in rates.items() if name in LASTING}
     passing = {name: rate for name, rate in rates.items() if name not in LASTING}
-    name = _draw(lasting, chance(seed, "lasting", *arrival.images)) if lasting else None
+    name = None
+    if lasting:
+        fates = (_draw(lasting, chance(seed, "lasting", image)) for image in arrival.images or ("",))
+        name = next(filter(None, fates), None)
     if name is None and passing:
         name = _draw(passing, chance(seed, "passing", arrival.question, arrival.attempt))
     return Step(name) if name else None

@@ -284,7 +284,7 @@ def _say(target: Target, question: Question, fault: str | None) -> Answer:
         raise Rejected(errors.context_length(model.context_tokens, prompt))
     if fault in ("refusal", "apology"):
         return give_answer(model, prompt, APOLOGY)
-    text = caption(model, question, options.caption_tokens)
+    text = caption(model, question, options.caption_tokens, fault)
     if fault == "answer_filtered":
         return replace(give_answer(model, prompt, text[: len(text) // 2]), finish="content_filter")
     reasoning = options.reasoning_tokens if model.reasoning else 0

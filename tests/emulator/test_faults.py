@@ -67,6 +67,15 @@ def test_passing_faults_may_spare_the_next_attempt_and_lasting_ones_never_do():
     assert len({fault(rates={"refusal": 0.5}, attempt=attempt) for attempt in attempts}) == 1
 
 
+def test_of_images_that_are_asked_together_one_poisons_all():
+    rates = {"content_filter": 0.3}
+    alone = {name: fault(rates=rates, images=(name,)) for name in map(str, range(40))}
+    for poisoned in alone:
+        for other in alone:
+            together = fault(rates=rates, question="both", images=(other, poisoned))
+            assert together == (alone[poisoned] or alone[other])
+
+
 def test_chance_is_a_share():
     assert all(0 <= chance(7, "x", n) < 1 for n in range(100))
 

@@ -75,8 +75,8 @@ class Member:
         self.health = Health()
         self.form = form
         self._cost = cost
-        self._heads: dict[int, bytes] = {}
-        """By the upper bound of the answer."""
+        self._heads: dict[tuple[int, int], bytes] = {}
+        """By the upper bound of the answer, and the images that it is about."""
 
     def __repr__(self) -> str:
         state = "hopeless" if self.health.hopeless else "resting" if self.health.resting else "well"
@@ -109,13 +109,15 @@ class Member:
 
     def body(self, request: Request) -> tuple[bytes, bytes]:
         """The parts of the body, in the form that this endpoint takes."""
-        head = self._head(request.max_tokens or self.options.model.max_tokens)
+        head = self._head(request.max_tokens or self.options.model.max_tokens, request.pack)
         return head, without_detail(request.body) if "detail" in self.form.corrected else request.body
 
-    def _head(self, max_tokens: int) -> bytes:
-        if max_tokens not in self._heads:
-            self._heads[max_tokens] = render_head(replace(self.options.model, max_tokens=max_tokens), self.form)
-        return self._heads[max_tokens]
+    def _head(self, max_tokens: int, pack: int) -> bytes:
+        head = self._heads.get((max_tokens, pack))
+        if head is None:
+            head = render_head(replace(self.options.model, max_tokens=max_tokens), self.form, pack)
+            self._heads[max_tokens, pack] = head
+        return head
 
     def correct(self, parameter: Parameter, asked_in: Form) -> bool:
         """Remember that it refused `parameter`, asked in this form; False: it was corrected before, in vain.

@@ -45,14 +45,14 @@ class Shape:
 
 
 def shape_of(schema: str | None, pack: int = 1) -> Shape | None:
-    """The shape of an answer about `pack` images, each held to `schema` (JSON text); None: plain text.
+    """The shape of an answer about `pack` images, each held to `schema` (JSON text).
 
-    About several, it is {"answers": [{"image": its number from 1, "answer": ...}, ...]}; without a schema
-    [{"image": ..., "caption": its caption}].
+    About several, it is {"answers": [{"image": its number from 1, "answer": ...}, ...]}. None: plain text, or what the
+    prompt itself says (`engine.packing.joining`).
     """
-    if pack == 1:
-        return None if schema is None else _alone(schema)
-    return _together(schema)
+    if schema is None:
+        return None
+    return _alone(schema) if pack == 1 else _together(schema)
 
 
 @lru_cache(maxsize=64)
@@ -61,17 +61,12 @@ def _alone(schema: str) -> Shape:
 
 
 @lru_cache(maxsize=64)
-def _together(schema: str | None) -> Shape:
-    definitions: dict[str, Any] = {}
-    one: dict[str, Any] = {"image": {"type": "integer", "description": "The number of the image."}}
-    if schema is None:
-        one["caption"] = {"type": "string"}
-    else:
-        answer = normalise(json.loads(schema))
-        own = {name: answer.pop(name) for name in DEFINITIONS if name in answer}
-        definitions = {**own, "$defs": {**own.get("$defs", {}), "answer": answer}}
-        definitions = _moved(definitions)
-        one["answer"] = {"$ref": "#/$defs/answer"}
+def _together(schema: str) -> Shape:
+    answer = normalise(json.loads(schema))
+    own = {name: answer.pop(name) for name in DEFINITIONS if name in answer}
+    definitions = _moved({**own, "$defs": {**own.get("$defs", {}), "answer": answer}})
+    number = {"type": "integer", "description": "The number of the image."}
+    one = {"image": number, "answer": {"$ref": "#/$defs/answer"}}
     entry = {"type": "object", "properties": one, "required": list(one), "additionalProperties": False}
     answers = {"type": "array", "items": entry, "description": "One entry for each image, in their order."}
     root = {"type": "object", "properties": {"answers": answers}, "required": ["answers"]}

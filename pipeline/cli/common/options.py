@@ -24,6 +24,7 @@ _REQUEST = (
     click.option("--temperature", type=click.FloatRange(0, 2), help="0 to 2; default: the model's own."),
     click.option("--image-policy", help="optimal (default), economy, budget:N or original."),
     click.option("--max-shrink", type=click.FloatRange(0, 1), help="What economy may take off a side (0.25)."),
+    click.option("--pack", type=click.IntRange(min=1), help="Ask about N images in one request, an answer for each."),
     click.option("--send", type=click.Choice(["bytes", "url"]), help="url: the model fetches images at web addresses."),
     click.option("--include", multiple=True, help="Only files that match this glob; may be repeated."),
     click.option("--exclude", multiple=True, help="No files or folders that match this glob; may be repeated."),

@@ -81,6 +81,11 @@ class Question:
         return tuple(picture for message in self.messages for picture in message.pictures)
 
     @property
+    def text(self) -> str:
+        """All texts joined."""
+        return "".join(message.text for message in self.messages)
+
+    @property
     def characters(self) -> int:
         return sum(len(text) for message in self.messages for text in (message.text, *message.labels))
 

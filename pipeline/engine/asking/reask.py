@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pipeline.engine.asking.lint import LanguageCheck
+from pipeline.engine.packing.splitting import LEFT_OUT
 from pipeline.engine.record import Asked, judge
 from pipeline.items import Answer, Failure, Reply, Request
 
@@ -23,6 +24,8 @@ class Reask:
 
     def again(self, request: Request, answer: Answer) -> Request | None:
         """The question to ask once more; None when the answer will do, or the job does not want that."""
+        if is_left_out(answer):
+            return replace(request, alone=True)
         reason = self._reason(answer.outcome) if self.reasons else None
         if reason is None or reason.partition(":")[0] not in self.reasons:
             return None
@@ -59,6 +62,11 @@ class Reask:
         """Better ones are higher: a caption, one cut off, an answer that is none, no answer."""
         status = judge(outcome, self.check_language)[0]
         return {"captioned": 3, "truncated": 2}.get(status, int(isinstance(outcome, Reply)))
+
+
+def is_left_out(answer: Answer) -> bool:
+    """Whether it was asked about in a pack, and got nothing of its answer."""
+    return isinstance(answer.outcome, Failure) and answer.outcome.reason == LEFT_OUT
 
 
 def _total(predictions: Sequence[int | None]) -> int | None:

@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from pipeline.api.endpoint import catalogue_name
 from pipeline.api.options import ModelOptions
+from pipeline.api.pool.member import Tariff
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.taken import request_limits
 from pipeline.clock import Clock, utc
@@ -23,6 +25,8 @@ from pipeline.engine.live.context import Chooser, LiveRun
 from pipeline.engine.live.wiring import run_stages
 from pipeline.engine.metrics.exporting import open_telemetry
 from pipeline.engine.metrics.run_metrics import RunMetrics
+from pipeline.engine.packing.joining import check_pack, packing_of
+from pipeline.engine.packing.provider import PackingProvider
 from pipeline.engine.plan import Plan
 from pipeline.engine.pools import alone, on, open_pools
 from pipeline.engine.preparing.processes import open_processes
@@ -54,6 +58,7 @@ async def run_live(
     something to sum up.
     """
     model = find_model(catalogue_name(plan.model))
+    check_pack(plan.members, environ)
     best_fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
     deadline = parse_deadline(plan.run.deadline, clock.time()) if plan.run.deadline else None
     run = LiveRun(
@@ -88,8 +93,10 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
         await on(pools.images, _warm_up, plan.model, model, run.clock)
         if language := plan.run.language:
             run = replace(run, check_language=await on(pools.images, load_language_check, language))
+        members = _asked_for(plan)
+        packing = packing_of(members, environ) if plan.model.pack > 1 else None
         opening = open_provider(
-            _asked_for(plan),
+            members,
             model,
             pools.images,
             pools.image_workers,
@@ -100,6 +107,8 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
             run.budget_is_spent,
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
+            if packing:
+                provider = PackingProvider(provider, packing, run.clock, Tariff(run.clock, partial(find_price, model)))
             run.stop.on_request(provider.stop)
             fingerprints = plan.run.near_duplicates > 0
             preparer = build_preparer(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.api.asker import Remake
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import Clock
-from pipeline.engine.asking.reask import Reask
+from pipeline.engine.asking.reask import Reask, is_left_out
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
@@ -206,14 +206,19 @@ async def _ask(line: Line, asking: Asking, request: Request) -> Asked | None:
     if asked.request.by_url and isinstance(answer.outcome, Reply):
         asking.by_url.worked()
     again = asking.reask.again(request, answer)
-    if again is None:
-        return asked
-    try:
-        second = await _answer(line, asking, again)
-    except asyncio.CancelledError:
-        line.done.put_back([asked])  # it is paid for, and recorded when the run ends
-        raise
-    return asking.reask.both(request, answer, second) if second else asked
+    while again:
+        try:
+            second = await _answer(line, asking, again)
+        except asyncio.CancelledError:
+            line.done.put_back([asked])  # it is paid for, and recorded when the run ends
+            raise
+        if second is None:
+            break
+        asked = asking.reask.both(request, replace(answer, remade=asked.request), second)
+        # Only what a pack left out has not been asked by itself yet.
+        again = asking.reask.again(again, second) if is_left_out(answer) else None
+        answer = asked.answer
+    return asked
 
 
 async def _answer(line: Line, asking: Asking, request: Request) -> Answer | None:

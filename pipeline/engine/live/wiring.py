@@ -57,7 +57,8 @@ async def run_stages(run: LiveRun, provider: Provider, store: Store, pools: Pool
         ready=Channel("ready", capacity=READY_IMAGES, senders=preparers),
         done=Channel("done", capacity=DONE_IMAGES, senders=fetchers + preparers),
         fetched=ByteBudget(FETCHED_BYTES),
-        in_flight=ByteBudget(plan.run.max_bytes_in_flight),
+        # A pack is a copy of its images' bodies, which are needed again when it leaves one out.
+        in_flight=ByteBudget(plan.run.max_bytes_in_flight // (2 if plan.model.pack > 1 else 1)),
         stats=run.stats,
         stop=run.stop,
         retry=retry,

@@ -97,10 +97,6 @@ def test_without_a_schema_nothing_changes() -> None:
 
 
 def test_several_images_have_an_answer_each() -> None:
-    plain = shape_of(None, 2)
-    assert plain is not None
-    answers = {"answers": [{"image": 1, "caption": "A cat."}, {"image": 2, "caption": "A dog."}]}
-    jsonschema.validate(answers, json.loads(plain.schema))
     tree = shape_of(json.dumps(TREE), 2)
     assert tree is not None
     schema = json.loads(tree.schema)
