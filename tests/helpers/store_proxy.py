@@ -25,6 +25,8 @@ class Proxy:
     as_google: bool = False
     trouble: Trouble | None = None
     bytes_sent: int = 0
+    most_bytes: int | None = None
+    """Of an answer, before the connection breaks."""
     most_at_once: int = 0
     at_once: int = 0
 
@@ -78,9 +80,22 @@ async def _forwarded(
         answer = await found.read()
         proxy.bytes_sent += len(answer)
         kept = {name: value for name, value in found.headers.items() if name.lower() not in _HOP_HEADERS}
+        if proxy.most_bytes is not None and len(answer) > proxy.most_bytes:
+            return await _cut(request, found.status, kept | {"Content-Length": str(len(answer))}, proxy, answer)
         if request.method == "HEAD":
             kept["Content-Length"] = found.headers.get("Content-Length", "0")
         return web.Response(status=found.status, body=answer or None, headers=kept)
+
+
+async def _cut(
+    request: web.Request, status: int, headers: dict[str, str], proxy: Proxy, answer: bytes
+) -> web.StreamResponse:
+    cut = web.StreamResponse(status=status, headers=headers)
+    await cut.prepare(request)
+    await cut.write(answer[: proxy.most_bytes])
+    assert request.transport is not None
+    request.transport.close()
+    return cut
 
 
 def _kind_of(request: web.Request) -> str:

@@ -18,6 +18,9 @@ class WebServer:
     requests: list[tuple[str, str]] = field(default_factory=list)
     """Path with query, and the Range header."""
     sent_bytes: int = 0
+    most_bytes: int | None = None
+    """Of an answer, before the connection breaks."""
+    has_ranges: bool = True
 
     @property
     def times(self) -> Counter[str]:
@@ -27,7 +30,8 @@ class WebServer:
         self.requests.append((request.path_qs, request.headers.get("Range", "")))
         name = request.path[1:]
         if name in self.files:
-            return self._file(request, self.files[name])
+            answer = self._file(request, self.files[name])
+            return await self._cut(request, answer) if self.most_bytes is not None else answer
         misbehave = MISBEHAVIOURS.get(name.partition("/")[0].partition(".")[0])
         if misbehave is None:
             raise web.HTTPNotFound
@@ -35,7 +39,7 @@ class WebServer:
 
     def _file(self, request: web.Request, data: bytes) -> web.Response:
         size, part = len(data), request.http_range
-        if part.start is None and part.stop is None:
+        if not self.has_ranges or (part.start is None and part.stop is None):
             self.sent_bytes += size
             return web.Response(body=data, headers={"ETag": f'"{size}"', "Accept-Ranges": "bytes"})
         start, stop = part.start or 0, min(part.stop or size, size)
@@ -44,6 +48,17 @@ class WebServer:
         self.sent_bytes += stop - start
         headers = {"Content-Range": f"bytes {start}-{stop - 1}/{size}", "ETag": f'"{size}"'}
         return web.Response(status=206, body=data[start:stop], headers=headers)
+
+    async def _cut(self, request: web.Request, answer: web.Response) -> web.StreamResponse:
+        body = answer.body
+        assert isinstance(body, bytes)
+        cut = web.StreamResponse(status=answer.status, headers={**answer.headers, "Content-Length": str(len(body))})
+        await cut.prepare(request)
+        await cut.write(body[: self.most_bytes])
+        if len(body) > (self.most_bytes or 0):
+            assert request.transport is not None
+            request.transport.close()
+        return cut
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from pipeline.emulator.app import Running
 from pipeline.errors import RunError, UserError
 from pipeline.objects import open_objects
 from pipeline.sources import SourceOptions, open_source
+from pipeline.sources.storage import resuming
 from tests.helpers.command import nightcap
 from tests.helpers.folders import write_jpegs
 from tests.helpers.large_bucket import large_bucket
@@ -255,3 +256,18 @@ async def test_a_signature_of_the_output_is_not_printed(azure: ObjectServer, tmp
         ended = await nightcap(*command, env=environ)
         assert (ended.code, "kept/captions" in ended.out) == (0, True), ended.err
         assert "sig=" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize("store", ["s3", "az"], indirect=True)
+async def test_a_list_in_a_bucket_that_breaks_off_is_read_on(
+    store: ObjectServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "WAITS_SECONDS", (0,) * 9)
+    names = [f"{number:06}.jpg" for number in range(200_000)]
+    await fill(bucket, {"list.txt": "\n".join(names).encode()})
+    async with proxied(store.endpoint) as proxy:
+        use(behind(store, proxy), monkeypatch)
+        proxy.most_bytes = 1_000_000
+        listed = await asyncio.to_thread(lambda: list(open_source(SourceOptions((f"{bucket}/list.txt",))).list()))
+    assert [image.key for image in listed] == names
+    assert proxy.counts["get"] + proxy.counts["range"] >= 3

@@ -14,17 +14,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 from urllib.parse import urlsplit
 
-from pipeline.errors import RunError, UserError
+from pipeline.errors import RunError, Unavailable, UserError
 from pipeline.objects import Location, open_objects
 from pipeline.sources.listing.locations import web_place
 from pipeline.sources.options import SourceOptions
+from pipeline.sources.storage.resuming import WAITS_SECONDS, resumed
 from pipeline.sources.web.addresses import is_allowed
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import GetOptions, ObjectMeta
 
 _CHUNK = 1024 * 1024
-_WAITS_SECONDS = (1, 3, 9, 27)
 _TIMEOUT_SECONDS = 60.0
 
 
@@ -48,16 +48,11 @@ class ObjectFile:
         except Exception as error:
             raise self._objects.explained(error) from None
         self.size = found["size"]
-        self.version = (found["e_tag"] or f"{self.size}-{found['last_modified']}").removeprefix("W/").strip('"')
+        self._tag = found["e_tag"]
+        self.version = (self._tag or f"{self.size}-{found['last_modified']}").removeprefix("W/").strip('"')
 
     def stream(self) -> BinaryIO:
-        import obstore
-
-        try:
-            chunks = obstore.get(self._objects.store, self.location.path).stream(min_chunk_size=_CHUNK)
-        except Exception as error:
-            raise self._objects.explained(error) from None
-        return cast(BinaryIO, io.BufferedReader(_Chunks(self._explained(chunks))))
+        return cast(BinaryIO, io.BufferedReader(_Chunks(resumed(self._from, self.uri))))
 
     def read_at(self, offset: int, count: int) -> bytes:
         import obstore
@@ -68,10 +63,19 @@ class ObjectFile:
             raise self._objects.explained(error) from None
         return bytes(found)
 
-    def _explained(self, chunks: Any) -> Iterator[bytes]:
+    def _from(self, offset: int) -> Iterator[bytes]:
+        import obstore
+        from obstore.exceptions import PreconditionError
+
+        options: GetOptions = {"range": {"offset": offset}, "if_match": self._tag} if offset else {}
+        if offset == self.size:  # the connection broke at its very end
+            return
         try:
-            for chunk in chunks:
+            found = obstore.get(self._objects.store, self.location.path, options=options)
+            for chunk in found.stream(min_chunk_size=_CHUNK):
                 yield bytes(chunk)
+        except PreconditionError:
+            raise RunError(f"{self.uri} was changed while it was read; run again.") from None
         except Exception as error:
             raise self._objects.explained(error) from None
 
@@ -90,13 +94,11 @@ class WebFile:
         self._url = url
         _check_network(self.uri, options)
         with self._open({"Range": "bytes=0-0"}) as answer:
-            headers, self.has_ranges = answer.headers, answer.status == 206
-        size = headers.get("Content-Range", "").rpartition("/")[2] or headers.get("Content-Length", "")
-        self.version = (headers.get("ETag") or headers.get("Last-Modified") or size).strip('"')
-        self.size = int(size) if size.isdigit() else 0
+            self.size, self._tag, self.has_ranges = _size(answer), _tag(answer), answer.status == 206
+        self.version = (self._tag or str(self.size)).strip('"')
 
     def stream(self) -> BinaryIO:
-        return cast(BinaryIO, io.BufferedReader(_Chunks(self._chunks())))
+        return cast(BinaryIO, io.BufferedReader(_Chunks(resumed(self._from, self.uri))))
 
     def read_at(self, offset: int, count: int) -> bytes:
         if not self.has_ranges:
@@ -105,8 +107,16 @@ class WebFile:
             data: bytes = answer.read(count)
         return data
 
-    def _chunks(self) -> Iterator[bytes]:
-        with self._reading({}) as answer:
+    def _from(self, offset: int) -> Iterator[bytes]:
+        headers = {"Range": f"bytes={offset}-", "If-Range": self._tag} if offset and self._tag else {}
+        if offset and offset == self.size:
+            return
+        with self._reading(headers) as answer:
+            if offset and (_tag(answer), _size(answer)) != (self._tag, self.size):
+                raise RunError(f"{self.uri} was changed while it was read; run again.")
+            skipped = offset if answer.status == 200 else 0  # a server that sends whole files only
+            while skipped and (chunk := answer.read(min(skipped, _CHUNK))):
+                skipped -= len(chunk)
             while chunk := answer.read(_CHUNK):
                 yield chunk
 
@@ -117,13 +127,13 @@ class WebFile:
             try:
                 yield answer
             except (OSError, http.client.HTTPException) as error:
-                raise RunError(f"{self.uri} broke off ({type(error).__name__}); run again.") from None
+                raise Unavailable(f"{self.uri} broke off ({type(error).__name__}); run again.") from None
             if answer.length:
-                raise RunError(f"{self.uri} broke off {answer.length} bytes before its end; run again.")
+                raise Unavailable(f"{self.uri} broke off {answer.length} bytes before its end; run again.")
 
     def _open(self, headers: dict[str, str]) -> Any:
         """The answer; trouble that may pass is waited for."""
-        for wait in (*_WAITS_SECONDS, None):
+        for wait in (*WAITS_SECONDS, None):
             try:
                 return urllib.request.urlopen(
                     urllib.request.Request(self._url, headers=headers), timeout=_TIMEOUT_SECONDS
@@ -140,6 +150,18 @@ class WebFile:
 
     def _fail(self, how: str) -> NoReturn:
         raise UserError(f"The source {self.uri} {how}; check the address, and its signature if it has one.")
+
+
+def _size(answer: Any) -> int:
+    """Of the whole file; 0 where the server does not say."""
+    said = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers.get("Content-Length", "")
+    return int(said) if said.isdigit() else 0
+
+
+def _tag(answer: Any) -> str | None:
+    """What the server tells one state of the file from another by."""
+    tag: str | None = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+    return tag
 
 
 class _Chunks(io.RawIOBase):

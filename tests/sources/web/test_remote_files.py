@@ -1,6 +1,7 @@
 """Lists and archives on a web server: listed there, read in parts."""
 
 import asyncio
+import gzip
 import io
 import zipfile
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import pytest
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.items import SourceImage
 from pipeline.sources import Source, SourceOptions, close_source, open_source, remote_source
+from pipeline.sources.storage import resuming
 from tests.helpers.collections import tar_of, zip_of
 from tests.helpers.web_server import WebServer, serve
 
@@ -83,9 +85,52 @@ async def test_what_the_user_names_in_a_private_network_needs_permission_too(ser
     assert server.requests == []
 
 
-async def test_a_list_that_breaks_off_is_not_taken_for_the_whole(server: WebServer) -> None:
-    with pytest.raises(RunError, match="990 bytes before its end"):
-        await opened(f"{server.url}short.txt")
+async def test_a_list_that_breaks_off_for_good_is_not_taken_for_the_whole(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "WAITS_SECONDS", (0, 0, 0))
+    with pytest.raises(RunError, match=r"after 10 bytes and could not be read on: .* 990 bytes before its end"):
+        await opened(f"{server.url}short.txt?sig=SECRET")
+    assert server.times["/short.txt?sig=SECRET"] == 1 + 4, "looked at, read, three more tries"
+
+
+LINES = 5000
+
+
+@pytest.mark.parametrize("has_ranges", [True, False], ids=["in parts", "whole files only"])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+async def test_a_list_that_breaks_off_is_read_on_and_no_row_is_lost(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch, has_ranges: bool, packed: bool
+) -> None:
+    monkeypatch.setattr(resuming, "WAITS_SECONDS", (0, 0, 0, 0))
+    text = "".join(f"{number:06}.jpg\n" for number in range(LINES)).encode()
+    content = gzip.compress(text) if packed else text
+    name = "p/long.txt" + ".gz" * packed
+    server.files = {name: content}
+    server.has_ranges = has_ranges
+    reading = asyncio.ensure_future(opened(f"{server.url}{name}"))
+    server.most_bytes = len(content) // 3 + 1
+    while has_ranges is False and server.times[f"/{name}"] < 3:
+        await asyncio.sleep(0)  # each try of such a server's comes to the same place: until it is well again
+    if not has_ranges:
+        server.most_bytes = None
+    _, images = await reading
+    assert [image.uri[-10:-4] for image in images] == [f"{number:06}" for number in range(LINES)]
+
+
+async def test_a_list_that_changes_while_it_is_read_is_no_list(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "WAITS_SECONDS", (0, 0, 0, 0))
+    text = "".join(f"{number:06}.jpg\n" for number in range(LINES)).encode()
+    server.files = {"p/long.txt": text}
+    server.most_bytes = 20_000
+    reading = asyncio.ensure_future(opened(f"{server.url}p/long.txt"))
+    while len(server.requests) < 2:
+        await asyncio.sleep(0)
+    server.files = {"p/long.txt": text + b"more.jpg\n"}
+    with pytest.raises(RunError, match="changed while it was read"):
+        await reading
 
 
 async def test_a_list_that_is_not_there(server: WebServer) -> None:
