@@ -28,7 +28,10 @@ REASONS = (
     Reason("bomb", "decoded it would have more than `max_pixels`"),
     Reason("unreadable", "gone, no permission, not a file, changed while it was read"),
     Reason("access_denied", "its web server asks for a login, or a signature has expired"),
-    Reason("private_address", "a web address that leads into a private network, which is refused unless allowed"),
+    Reason(
+        "private_address",
+        "a web address in a private network, unless allowed; a file of this machine in a list from elsewhere",
+    ),
     Reason("invalid_row", "its row of the listing file does not say which image"),
     Reason("incomplete_row", "its row of the listing file lacks a column that the prompt needs"),
     Reason("unsafe_path", "a member of an archive whose name leads out of it"),

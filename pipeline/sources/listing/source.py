@@ -30,7 +30,8 @@ class ListingFile(Anywhere):
 
     Key: that of `key_column`, else the path as it stands, or the URL without its query. Paths are relative to the
     file's folder. Version: that of `version_column`, else size and time of a local file; a URL has none, so it counts
-    as unchanged. Further columns are the image's metadata. A row that names no image ends as a failed row.
+    as unchanged. Further columns are the image's metadata. A row that names no image ends as a failed row; so does one
+    that names a file of this machine, in a list from elsewhere: who wrote that may not choose what is sent from here.
     """
 
     def __init__(self, file: Stored, options: SourceOptions) -> None:
@@ -97,6 +98,9 @@ class ListingFile(Anywhere):
         key = values.get(columns.key) if columns.key else place.key
         if not key:
             return self._failed(row, f"has no {columns.key!r}, which is to be the key")
+        if place.is_local and not isinstance(self._file, LocalFile):
+            message = f"{self._where(row)} names a file of this machine, which only a list on this machine may."
+            return SourceImage(clean(key), self._file.uri, "", failure=Failure("private_address", message))
         version, size = values.get(columns.version, "") if columns.version else "", None
         if not columns.version and row.cell:
             version = self._file.version
@@ -118,10 +122,13 @@ class ListingFile(Anywhere):
         return clean(path) or f"{key_of(self._file.name)}::{row.number}"
 
     def _failed(self, row: Row, problem: str) -> SourceImage:
-        where = "Row" if self._file.name.lower().endswith(".parquet") else "Line"
-        message = f"{where} {row.number} of {clean(self._file.name)} {problem}."
+        message = f"{self._where(row)} {problem}."
         key = f"{key_of(self._file.name)}::{row.number}"
         return SourceImage(key, self._file.uri, "", failure=Failure("invalid_row", message))
+
+    def _where(self, row: Row) -> str:
+        what = "Row" if self._file.name.lower().endswith(".parquet") else "Line"
+        return f"{what} {row.number} of {clean(self._file.name)}"
 
 
 def _with_columns(rows: Iterator[Row], options: SourceOptions, name: str) -> Iterator[tuple[Columns, Row]]:

@@ -5,13 +5,16 @@ import gzip
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.items import SourceImage
+from pipeline.objects import open_objects
 from pipeline.sources import Source, SourceOptions, close_source, open_source, remote_source
 from pipeline.sources.storage import resuming
 from tests.helpers.collections import tar_of, zip_of
@@ -131,6 +134,30 @@ async def test_a_list_that_changes_while_it_is_read_is_no_list(
     server.files = {"p/long.txt": text + b"more.jpg\n"}
     with pytest.raises(RunError, match="changed while it was read"):
         await reading
+
+
+@pytest.mark.parametrize("kind", ["web", "bucket"])
+async def test_a_list_from_elsewhere_names_no_file_of_this_machine(
+    server: WebServer, kind: str, tmp_path: Path
+) -> None:
+    for name in ("secret.jpg", "other.jpg"):
+        (tmp_path / name).write_bytes(b"secret")
+    text = f"path,id\nfile://{tmp_path}/secret.jpg,1\nFILE:///etc/hosts,2\n{tmp_path}/other.jpg,3\n".encode()
+    url = f"{server.url}p/l.csv"
+    if kind == "bucket":
+        url = "memory://names-local-files/p/l.csv"
+        obstore.put(open_objects(url).store, "p/l.csv", text)
+    server.files = {"p/l.csv": text}
+    source, images = await opened(url)
+    assert [image.failure and image.failure.reason for image in images] == ["private_address"] * 2 + [None]
+    assert images[0].failure
+    assert images[0].failure.message.startswith("Line 2 of l.csv names a file of this machine")
+    assert images[0].uri == f"{url}", "where it is said, not what is there"
+    assert not images[2].uri.startswith("file://"), "of the server's or the bucket's root"
+    await close_source(source)
+    (tmp_path / "l.csv").write_bytes(text)
+    _, images = await opened(str(tmp_path / "l.csv"))
+    assert not any(image.failure for image in images)
 
 
 async def test_a_list_that_is_not_there(server: WebServer) -> None:
