@@ -4,6 +4,7 @@ connection to a model; one pass over the listing serves every model asked about.
 The room is not called `estimate` because that is the public function's name, which a module would shadow.
 """
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pipeline.api.endpoint import catalogue_name
 from pipeline.api.options import DEFAULT_MODEL
 from pipeline.clock import SystemClock, utc
+from pipeline.engine.packing.joining import check_pack
 from pipeline.estimation.costs import History, estimate_model
 from pipeline.estimation.headers import HeaderReader
 from pipeline.estimation.output import Output
@@ -53,6 +55,8 @@ def estimate(
     job = job.as_one()
     jobs = [_with_model(job, name) for name in models or _own_models(job)]
     known = [_known_model(each) for each in jobs]
+    for each in jobs:
+        check_pack(each.members, os.environ)
     output = Output(job.out)
     finished = [output.finished(each.request_hash) for each in jobs]
     groups = list(dict.fromkeys(finished))  # requests of which nothing is finished share one survey

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.estimation.packs import ENTRY_TOKENS, Packs, plan_packs
 from pipeline.estimation.result import ModelEstimate, Range
 from pipeline.estimation.sizes import Sent, Sizes, is_countable, sent_under
 from pipeline.estimation.survey import Survey
@@ -71,7 +72,9 @@ def estimate_model(
     detail, shrink = options.image_detail, options.max_shrink
     sent = sent_under(options.image_policy, sizes, model, detail, shrink)
     economy = sent_under("economy", sizes, model, detail, shrink).tokens if with_economy else None
-    text, exact = _text_tokens(model, options, survey.prompts)
+    alone, exact = _text_tokens(model, options, survey.prompts)
+    packs = plan_packs(options, model, images, alone, own_prompts=bool(survey.prompts))
+    text = packs.text_of_an_image(images)
     answers = _answers(model, options, history.answers)
     live, batch = find_price(model, today), find_price(model, today, mode="batch")
     original = sent_under("original", sizes, model, detail, shrink).tokens
@@ -82,15 +85,16 @@ def estimate_model(
         images=images,
         done=survey.done,
         image_tokens=image_tokens,
-        text_tokens=text * images,
+        requests=packs.requests,
+        text_tokens=packs.text_tokens,
         text_tokens_exact=exact,
-        prompt_tokens=None if image_tokens is None else image_tokens + text * images,
+        prompt_tokens=None if image_tokens is None else image_tokens + packs.text_tokens,
         output_tokens=Range(answers.low * images, answers.expected * images, answers.high * images),
         output_from=answers.source,
-        live_usd=_range(live, sent, text, answers, scale),
-        batch_usd=_range(batch, sent, text, answers, scale),
+        live_usd=_range(live, sent, packs, images, answers, scale),
+        batch_usd=_range(batch, sent, packs, images, answers, scale),
         price_source=live.source if live else None,
-        hours=_hours(images, image_tokens, text, answers, limits),
+        hours=_hours(images, image_tokens, packs, answers, limits),
         saved_tokens=None if saved is None else round(saved * scale),
         saved_usd=_nano(saved * live.base.input * Decimal(scale)) if saved is not None and live else None,
         original_bytes=survey.total_bytes,
@@ -98,7 +102,7 @@ def estimate_model(
         economy_tokens=None if economy is None else round(economy * scale),
         margin_tokens=round(_margin(sent.by_tokens.items(), survey)),
         margin_usd=_margin_usd(live, sent, text, answers, survey),
-        notes=tuple(_notes(model, options, history, answers, exact, bool(survey.prompts), live, today)),
+        notes=tuple(_notes(model, options, history, answers, packs, exact, bool(survey.prompts), live, today)),
     )
 
 
@@ -149,8 +153,9 @@ def _answers(model: Model, options: ModelOptions, history: Sequence[int]) -> Ans
         source = f"{len(ordered):,} answers in the output"
         return Answers(min(ordered[len(ordered) // 10], most), min(mean, most), most, source)
     usual = next((tokens for words, tokens in ANSWER_TOKENS if words.search(options.prompt)), USUAL_ANSWER_TOKENS)
-    low = math.ceil(usual * 0.6)
-    expected = usual + (REASONING_TOKENS if model.reasoning else 0)
+    around = ENTRY_TOKENS if options.pack > 1 else 0
+    low = math.ceil(usual * 0.6) + around
+    expected = usual + around + (REASONING_TOKENS if model.reasoning else 0)
     return Answers(min(low, most), min(expected, most), most, "guessed from the kind of prompt")
 
 
@@ -160,14 +165,18 @@ def _cost(price: Price, prompt: int, completion: int) -> Decimal:
     return cost
 
 
-def _range(price: Price | None, sent: Sent, text: int, answers: Answers, scale: float) -> Range[Decimal] | None:
+def _range(
+    price: Price | None, sent: Sent, packs: Packs, images: int, answers: Answers, scale: float
+) -> Range[Decimal] | None:
     if price is None or sent.tokens is None:
         return None
+    text = packs.text_of_an_image(images)
+    rounded_off = (packs.text_tokens - images * text) * price.base.input
 
     def total(answer: int) -> Decimal:
-        # Request by request, as bills are: a price may have tiers by the prompt's length.
+        # Image by image, as bills are: a price may have tiers by the prompt's length.
         costs = (_cost(price, tokens + text, answer) * count for tokens, count in sent.by_tokens.items())
-        return _nano(sum(costs, Decimal(0)) * Decimal(scale))
+        return _nano(sum(costs, Decimal(0)) * Decimal(scale) + rounded_off)
 
     return Range(total(answers.low), total(answers.expected), total(answers.high))
 
@@ -177,16 +186,16 @@ def _nano(usd: Decimal) -> Decimal:
 
 
 def _hours(
-    images: int, image_tokens: int | None, text: int, answers: Answers, limits: LimitOptions
+    images: int, image_tokens: int | None, packs: Packs, answers: Answers, limits: LimitOptions
 ) -> Range[float] | None:
     """What the limits alone allow."""
     if not limits.rpm and (not limits.tpm or image_tokens is None):
         return None
 
     def at(answer: int) -> float:
-        minutes = images / limits.rpm if limits.rpm else 0.0
+        minutes = packs.requests / limits.rpm if limits.rpm else 0.0
         if limits.tpm and image_tokens is not None:
-            minutes = max(minutes, (image_tokens + images * (text + answer)) / limits.tpm)
+            minutes = max(minutes, (image_tokens + packs.text_tokens + images * answer) / limits.tpm)
         return minutes / 60
 
     return Range(at(answers.low), at(answers.expected), at(answers.high))
@@ -197,6 +206,7 @@ def _notes(
     options: ModelOptions,
     history: History,
     answers: Answers,
+    packs: Packs,
     exact_text: bool,
     own_prompts: bool,
     price: Price | None,
@@ -215,6 +225,9 @@ def _notes(
             f"{history.other_rows:,} rows of the output were made by another request; `nightcap run` asks for them"
             " again only with --replace"
         )
+    if packs.saved_tokens:
+        takes = f"{abs(packs.saved_tokens):,} prompt tokens {'fewer' if packs.saved_tokens > 0 else 'more'}"
+        yield f"packs of {options.pack} take {packs.requests:,} requests, and {takes} than images asked alone"
     if not exact_text:
         why = "images have prompts of their own" if own_prompts else "its vocabulary is not known here"
         yield f"its text tokens are approximate (~), because {why}"
@@ -232,6 +245,7 @@ def _free(name: str, survey: Survey) -> ModelEstimate:
         images=survey.images,
         done=survey.done,
         image_tokens=0,
+        requests=0,
         text_tokens=0,
         text_tokens_exact=True,
         prompt_tokens=0,

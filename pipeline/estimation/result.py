@@ -31,6 +31,8 @@ class ModelEstimate:
     done: int
     """Of those listed, finished in OUT by the same request; not counted."""
     image_tokens: int | None
+    requests: int
+    """That it takes; fewer than images where several share one."""
     text_tokens: int
     text_tokens_exact: bool
     """False: the model's vocabulary is not known here, four characters are taken for a token."""

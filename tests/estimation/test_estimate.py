@@ -131,6 +131,7 @@ def test_the_stable_form(photos: Path) -> None:
         "images": 6,
         "done": 0,
         "image_tokens": 1530,
+        "requests": 6,
         "text_tokens": 102,
         "text_tokens_exact": True,
         "prompt_tokens": 1632,

@@ -25,6 +25,7 @@ def row(**changes: object) -> ModelEstimate:
         images=10,
         done=0,
         image_tokens=11_050,
+        requests=10,
         text_tokens=180,
         text_tokens_exact=True,
         prompt_tokens=11_230,

@@ -1,0 +1,51 @@
+"""What packing makes of the text beside the images: fewer requests, and a prompt that many share. Pure."""
+
+import math
+from dataclasses import dataclass
+
+from pipeline.api.options import ModelOptions
+from pipeline.engine.packing.joining import labels_of, packed_prompt, text_tokens
+from pipeline.models import Model
+
+CHARACTERS_PER_TOKEN = 4
+ENTRY_TOKENS = 8
+"""Of a packed answer, around each caption: `{"image":1,"caption":""},`, without spaces as models write it mostly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packs:
+    """How a listing is asked about."""
+
+    requests: int
+    text_tokens: int
+    """Of all requests, beside the images."""
+    saved_tokens: int = 0
+    """Against asking each image alone; below 0: it takes more."""
+
+    def text_of_an_image(self, images: int) -> int:
+        """Its share, rounded down."""
+        return self.text_tokens // images if images else 0
+
+
+def plan_packs(options: ModelOptions, model: Model, images: int, alone_tokens: int, *, own_prompts: bool) -> Packs:
+    """If every pack is full but the last. `alone_tokens`: text tokens of an image that is asked alone, as images with
+    prompts of their own are.
+    """
+    if options.pack == 1 or own_prompts:
+        return Packs(images, images * alone_tokens)
+    full, rest = divmod(images, options.pack)
+    total = full * _text_of(options, model, options.pack, alone_tokens)
+    if rest:
+        total += _text_of(options, model, rest, alone_tokens)
+    return Packs(full + (rest > 0), total, images * alone_tokens - total)
+
+
+def _text_of(options: ModelOptions, model: Model, count: int, alone_tokens: int) -> int:
+    if count == 1:
+        return alone_tokens
+    counted = text_tokens(options, model, count)
+    if counted is not None:
+        return counted
+    packed = packed_prompt(options.prompt, count, with_schema=options.schema is not None)
+    more = len(packed) - len(options.prompt) + sum(map(len, labels_of(count)))
+    return alone_tokens + math.ceil(more / CHARACTERS_PER_TOKEN)
