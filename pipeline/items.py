@@ -60,7 +60,7 @@ class Probe:
     orientation: int = 1
     """EXIF orientation 1..8; 5 to 8 mean that the stored sides are swapped."""
     frames: int = 1
-    """More than one: animated (or a multi-page TIFF); the first frame is what is captioned."""
+    """More than one: animated (or a multi-page TIFF), the first frame is what is captioned; or a video's, about."""
     duration: float | None = None
     """Seconds, of a video."""
 
@@ -117,6 +117,8 @@ class Request:
     """Independent images in the body, each of which gets an answer of its own out of the one that comes."""
     alone: bool = False
     """Not to be packed with others."""
+    detail: str | None = None
+    """At which the images are looked at, where it is not the job's: frames of a video."""
 
 
 @dataclass(frozen=True, slots=True)

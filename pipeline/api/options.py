@@ -1,7 +1,7 @@
 """What a user may choose about the model and the limits. Knows nothing of the wire."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.errors import UserError
@@ -11,6 +11,10 @@ DEFAULT_MODEL = "builtin:describe"
 MOST_IN_FLIGHT = 256
 ENHANCEMENTS = ("ocr", "grounding")
 DEFAULT_PROMPT = "Describe this image in one or two plain sentences."
+# What the default becomes for a video.
+DEFAULT_VIDEO_PROMPT = (
+    "Describe this video in one or two plain sentences. You see frames of it, each after the time at which it is shown."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,12 @@ class ModelOptions:
         object.__setattr__(self, "enhance", tuple(name for name in ENHANCEMENTS if name in self.enhance))
         if self.frames < 1:
             raise UserError(f"frames is {self.frames}; give how many frames of a video to send, 1 or more.")
+
+    @property
+    def of_videos(self) -> "ModelOptions":
+        """The same for the frames of a video."""
+        prompt = DEFAULT_VIDEO_PROMPT if self.prompt == DEFAULT_PROMPT else self.prompt
+        return replace(self, prompt=prompt, detail=self.frame_detail)
 
     @property
     def image_detail(self) -> str:

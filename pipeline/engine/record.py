@@ -199,7 +199,7 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         model=asked.model,
         model_returned=result.model_returned,
         deployment=asked.deployment,
-        detail=run.detail,
+        detail=request.detail or run.detail,
         sent_width=sent.width,
         sent_height=sent.height,
         sent_bytes=sent.bytes,

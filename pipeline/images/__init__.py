@@ -1,7 +1,8 @@
 """Bytes to bytes: reads headers, decodes, turns, shrinks, encodes. Knows no model; the only room with Pillow."""
 
 from pipeline.images.fingerprint import fingerprint
-from pipeline.images.hashing import hash_bytes
+from pipeline.images.frames import encode_rgb
+from pipeline.images.hashing import hash_bytes, hash_file
 from pipeline.images.headers import NeedMoreBytes
 from pipeline.images.options import NO_BOUNDS, Bound, ImageOptions, SendBounds
 from pipeline.images.pixels import decode_rgb
@@ -16,8 +17,10 @@ __all__ = [
     "NeedMoreBytes",
     "SendBounds",
     "decode_rgb",
+    "encode_rgb",
     "fingerprint",
     "hash_bytes",
+    "hash_file",
     "prepare",
     "probe",
     "probe_from",

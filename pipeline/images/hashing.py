@@ -1,6 +1,10 @@
 """The hash by which two files are known to be the same picture."""
 
+from typing import BinaryIO
+
 from blake3 import blake3
+
+_CHUNK_BYTES = 4 * 1024 * 1024
 
 
 def hash_bytes(data: bytes) -> str:
@@ -10,3 +14,12 @@ def hash_bytes(data: bytes) -> str:
     and 2.7, blake2b 0.22 and 8.1. A small file that is passed through takes 0.1 ms in all, so that this is felt.
     """
     return f"blake3:{blake3(data).hexdigest()}"
+
+
+def hash_file(file: BinaryIO) -> str:
+    """The same of a file that is not held in memory."""
+    digest = blake3()
+    file.seek(0)
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return f"blake3:{digest.hexdigest()}"

@@ -11,7 +11,7 @@ from pipeline.images.decode import UPRIGHT, image_errors
 from pipeline.images.resize import Size, resize
 from pipeline.items import Probe
 
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -42,8 +42,8 @@ def render(image: Image.Image, data: bytes, probe: Probe, size: Size) -> Image.I
             image = resizable(image)
         if image.size != stored_size:
             image = resize(image, stored_size, box or (0, 0, *image.size))
-        if orientation in _TURNS:
-            image = image.transpose(_TURNS[orientation])
+        if orientation in TURNS:
+            image = image.transpose(TURNS[orientation])
         image = to_srgb(flattened(image), profile)
     image.info = {}
     return image

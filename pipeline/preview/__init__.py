@@ -16,7 +16,7 @@ from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.opening import first_form
 from pipeline.api.pool.taken import request_limits
 from pipeline.engine.preparing.by_url import HEAD_BYTES
-from pipeline.engine.preparing.preparer import Fetched
+from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.engine.preparing.rules import build_preparer, json_tail
 from pipeline.errors import UserError
 from pipeline.images import probe
@@ -135,8 +135,10 @@ def _preview(endpoint: Endpoint, head: bytes, request: Request) -> Preview:
     return Preview(request.image.key, endpoint, (head + first, *others), images, request.predicted_prompt_tokens)
 
 
-def _read(source: Source, image: SourceImage, options: ModelOptions) -> Fetched:
+def _read(source: Source, image: SourceImage, options: ModelOptions) -> Listed:
     """As a run reads it; an address that is sent is told without its signature."""
+    if not image.members and remote_source(source, image) is None:
+        return image
     if image.members:
         return Fetched(image, tuple(source.read(member) for member in image.members))
     if options.send == "url" and isinstance(remote_source(source, image), WebReader):

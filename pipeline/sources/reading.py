@@ -8,6 +8,7 @@ file:///list.parquet#row_group=0&row=17&column=...      an image inside a Parque
 """
 
 import io
+from typing import BinaryIO
 
 from pipeline.errors import ImageError
 from pipeline.items import SourceImage
@@ -36,7 +37,7 @@ class Reader:
     def read_head(self, image: SourceImage, count: int) -> bytes:
         return self._part(image, count) if "#" in image.uri else self._files.read_head(image, count)
 
-    def open(self, image: SourceImage) -> io.RawIOBase | io.BytesIO:
+    def open(self, image: SourceImage) -> BinaryIO:
         """A video, to move about in: the file itself; what lies inside another is read into memory."""
         if "#" in image.uri:
             return io.BytesIO(self._part(image, None))

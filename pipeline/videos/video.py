@@ -4,6 +4,7 @@ A moment is reached by the key frame before it and what follows, so that the tim
 are wanted and how far apart key frames are, not on how long the video is.
 """
 
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,13 +12,12 @@ from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipeline.errors import ImageError
 from pipeline.items import Probe
 from pipeline.videos.moments import Choice, by_scenes, evenly
 
 if TYPE_CHECKING:
+    import numpy as np
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -262,11 +262,12 @@ def _orientation(frame: "VideoFrame") -> int:
         matrix = side_data["DISPLAYMATRIX"]
     except KeyError:
         return 1
-    a, b, _, c, d = np.sign(np.frombuffer(bytes(matrix), np.int32)[:5]).tolist()
+    a, b, _, c, d = ((each > 0) - (each < 0) for each in struct.unpack_from("=5i", bytes(matrix)))
     return _ORIENTATIONS.get((a, d)) or _TURNED_ORIENTATIONS.get((b, c)) or 1
 
 
 def _pixels(frame: "VideoFrame", size: Size, form: str) -> "Pixels":
+    import numpy as np
     from av.video.reformatter import Interpolation
 
     flags = Interpolation.LANCZOS | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT

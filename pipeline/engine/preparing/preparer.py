@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.api.payload import LabelledImage
 from pipeline.engine.record import Unprepared
@@ -16,6 +16,10 @@ from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import NO_BOUNDS, ImageOptions, SendBounds, fingerprint, hash_bytes, prepare, probe
 from pipeline.items import Failure, Prepared, Probe, Request, Sent, SourceImage
 from pipeline.texts import one_line, printable
+from pipeline.videos.containers import HEAD_BYTES, container_of
+
+if TYPE_CHECKING:
+    from pipeline.engine.preparing.videos import VideoPreparer
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +85,14 @@ class Preparer:
         image_tokens: Callable[[int, int], int | None],
         text_tokens: Callable[[str | None, Sequence[str]], int | None],
         bounds: Bounds = _no_bounds,
+        videos: "VideoPreparer | None" = None,
         *,
         fingerprints: bool = False,
     ) -> None:
-        """`text_tokens`: of a request but for the images, by the prompt of its own that one may have, and labels."""
+        """`text_tokens`: of a request but for the images, by the prompt of its own that one may have, and labels.
+
+        `videos`: for those files that are videos; None: they are not asked about.
+        """
         self._read = read
         self._options = options
         self._fit = fit
@@ -92,6 +100,7 @@ class Preparer:
         self._image_tokens = image_tokens
         self._text_tokens = text_tokens
         self._bounds = bounds
+        self._videos = videos
         self._fingerprints = fingerprints
 
     def __call__(self, images: Sequence[Listed]) -> list[Request | Unprepared]:
@@ -108,20 +117,24 @@ class Preparer:
         file = listed.files[0] if isinstance(listed, Fetched) and not image.members else None
         try:
             if isinstance(listed, TooLarge):
-                return self._smaller(image, listed.sent)
+                return self.smaller(image, listed.sent)
+            if self._videos and not image.members and (request := self._videos.request(image, file)):
+                return request
             if image.members:
                 return self._together(image, listed.files if isinstance(listed, Fetched) else None)
             if isinstance(listed, Fetched) and listed.by_url:
                 return self._request_by_url(image, probe(listed.files[0]))
             if file is None:
                 file = self._read(image)
-            return self._request(image, self._made(file, self._fit))
+                if self._videos and (request := self._videos.request(image, file)):
+                    return request
+            return self._request(image, self.made(file, self._fit))
         except RunError:  # the source itself is gone, or refuses us
             raise
         except Exception as error:
-            return _unprepared(image, failure_of(error, image.key), file)
+            return _unprepared(image, _with_hint(failure_of(error, image.key), file), file)
 
-    def _made(self, file: bytes, fit: Fit, count: int = 1) -> Prepared:
+    def made(self, file: bytes, fit: Fit, count: int = 1) -> Prepared:
         """One of `count` images of a request."""
         return prepare(file, fit, self._options, self._bounds(count))
 
@@ -160,7 +173,7 @@ class Preparer:
         for number, member in enumerate(image.members):
             try:
                 file = files[number] if files else self._read(member)
-                pictures.append(self._made(file, self._fit, len(image.members)))
+                pictures.append(self.made(file, self._fit, len(image.members)))
             except RunError:
                 raise
             except Exception as error:
@@ -170,11 +183,11 @@ class Preparer:
         # With the labels: they are part of the question too.
         told = "\n".join(f"{label}\0{each.content_hash}" for label, each in zip(labels, pictures, strict=True))
         content_hash = hash_bytes(told.encode("utf-8", "backslashreplace"))
-        return self._of_several(
+        return self.of_several(
             image, None, content_hash, sum(each.original_bytes for each in pictures), labels, pictures
         )
 
-    def _of_several(
+    def of_several(
         self,
         image: SourceImage,
         header: Probe | None,
@@ -202,11 +215,13 @@ class Preparer:
             predicted_prompt_tokens=_sum((image_tokens, text_tokens)),
         )
 
-    def _smaller(self, image: SourceImage, sent: Sequence[LabelledImage]) -> Request:
-        pictures = [self._made(each.data, _half, len(sent)) for each in sent]
+    def smaller(self, image: SourceImage, sent: Sequence[LabelledImage]) -> Request:
+        if self._videos and sent[0].label and not image.members:
+            return self._videos.smaller(image, sent)
+        pictures = [self.made(each.data, _half, len(sent)) for each in sent]
         if not sent[0].label:
             return self._request(image, pictures[0])
-        return self._of_several(image, None, "", 0, [each.label for each in sent], pictures)
+        return self.of_several(image, None, "", 0, [each.label for each in sent], pictures)
 
 
 def labels_of(image: SourceImage) -> list[str]:
@@ -232,6 +247,13 @@ def _sum(counts: Iterable[int | None]) -> int | None:
 
 def _common(values: Sequence[T]) -> T | None:
     return values[0] if len(set(values)) == 1 else None
+
+
+def _with_hint(failure: Failure, file: bytes | None) -> Failure:
+    kind = container_of(file[:HEAD_BYTES]) if file and failure.reason == "unsupported_format" else None
+    return (
+        replace(failure, message=f"This is a video ({kind}); --video captions it by its frames.") if kind else failure
+    )
 
 
 def failure_of(error: Exception, key: str) -> Failure:

@@ -3,14 +3,18 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pipeline.api.options import ModelOptions
-from pipeline.api.payload import LabelledImage, TailTemplate
+from pipeline.api.payload import LabelledImage, TailTemplate, tail_template
 from pipeline.engine.preparing.preparer import Encode, Fit, Preparer
 from pipeline.images import Bound, ImageOptions, SendBounds
 from pipeline.items import Prepared
 from pipeline.models import Model, RequestLimits, best_dimensions, prompt_tokens, text_tokens
-from pipeline.sources import Reader, SourceOptions
+from pipeline.sources import Reader, SourceOptions, asks_videos
+
+if TYPE_CHECKING:
+    from pipeline.engine.preparing.videos import VideoPreparer
 
 TEXT_BYTES = 1_000_000
 """Of a request's body, left for all that is no image: prompts, schema, labels."""
@@ -27,6 +31,30 @@ def build_preparer(
     fingerprints: bool = False,
 ) -> Preparer:
     """Of images on this machine, and of those that were fetched."""
+    make = functools.partial(_preparer, source, images, model=model, limits=limits, fingerprints=fingerprints)
+    if not asks_videos(source):
+        return make(options, encode=encode)
+    from pipeline.engine.preparing.videos import VideoPreparer
+
+    own = options.of_videos
+    frames = make(own, encode=encode if model.provider == "builtin" else json_tail(tail_template(own)))
+    count = frames_sent(options, limits)
+    of_video = VideoPreparer(
+        frames, best_fit(own, model), images, count, own.frames_at, own.image_detail, Reader(source).open
+    )
+    return make(options, encode=encode, videos=of_video)
+
+
+def _preparer(
+    source: SourceOptions,
+    images: ImageOptions,
+    options: ModelOptions,
+    model: Model,
+    limits: RequestLimits,
+    encode: Encode,
+    videos: "VideoPreparer | None" = None,
+    fingerprints: bool = False,
+) -> Preparer:
     common = prompt_tokens(model, options.system, options.prompt, (0,))
     return Preparer(
         Reader(source).read,
@@ -36,8 +64,14 @@ def build_preparer(
         functools.partial(model.image_tokens, detail=options.image_detail),
         functools.partial(_text_tokens, model, options.system, common),
         functools.partial(send_bounds, images, options, limits),
+        videos,
         fingerprints=fingerprints,
     )
+
+
+def frames_sent(options: ModelOptions, limits: RequestLimits) -> int:
+    """Frames of a video in one request."""
+    return min(options.frames, limits.images.most) if limits.images else options.frames
 
 
 def best_fit(options: ModelOptions, model: Model) -> Fit:
@@ -76,8 +110,8 @@ def json_tail(template: TailTemplate) -> Encode:
 
 def image_itself(image: Prepared | str | Sequence[LabelledImage], prompt: str | None) -> bytes:
     """What the built-in describer takes."""
-    assert isinstance(image, Prepared), "it fetches nothing, and looks at one"
-    return image.data
+    assert not isinstance(image, str), "it fetches nothing"
+    return image.data if isinstance(image, Prepared) else image[0].data  # of a video it is given one frame
 
 
 def _json_tail(template: TailTemplate, image: Prepared | str | Sequence[LabelledImage], prompt: str | None) -> bytes:

@@ -57,6 +57,7 @@ class Ready(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=True):
     max_tokens: int | None
     fingerprint: bytes | None
     by_url: bool
+    detail: str | None
 
 
 class Broken(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=True):
@@ -151,7 +152,7 @@ def _pack(result: Request | Unprepared) -> Ready | Broken:
     return Ready(
         len(result.body), result.probe, result.content_hash, result.original_bytes, result.sent,
         result.predicted_image_tokens, result.predicted_prompt_tokens, result.max_tokens, result.fingerprint,
-        result.by_url,
+        result.by_url, result.detail,
     )  # fmt: skip
 
 
@@ -180,6 +181,7 @@ def _request(image: SourceImage, made: Ready, body: bytes) -> Request:
     return Request(
         image, made.probe, made.content_hash, made.original_bytes, made.sent, body,
         made.predicted_image_tokens, made.predicted_prompt_tokens, made.max_tokens, made.fingerprint, made.by_url,
+        made.detail,
     )  # fmt: skip
 
 
