@@ -24,6 +24,8 @@ FRAME_TOKENS = 4
 """Of each further message: three for its frame and one for its role (openai-cookbook, counting tokens)."""
 PRIMING_TOKENS = 3
 UNKNOWN_IMAGE_TOKENS = 576
+MOST_DESCRIBED = 8
+"""Pictures of one question that have a sentence each."""
 
 Finish = Literal["stop", "length", "content_filter"]
 
@@ -71,6 +73,8 @@ def caption(model: Model, question: Question, wanted_tokens: int, fault: str | N
 
 def _text(model: Model, pictures: Sequence[Picture], wanted_tokens: int) -> str:
     text = " ".join(map(_sentence, pictures)) or "There is no picture in this question."
+    if len(pictures) > MOST_DESCRIBED:  # as frames of a video, of which nobody tells each
+        text = f"{len(pictures)} pictures, the first and the last: {_sentence(pictures[0])} {_sentence(pictures[-1])}"
     missing = wanted_tokens - text_tokens(model, text)
     sentences = max(1, math.ceil(missing / text_tokens(model, FILLER)))
     return text + "".join(map(FILLER.format, range(1, sentences + 1)))

@@ -181,7 +181,7 @@ def _request(image: SourceImage, made: Ready, body: bytes) -> Request:
     return Request(
         image, made.probe, made.content_hash, made.original_bytes, made.sent, body,
         made.predicted_image_tokens, made.predicted_prompt_tokens, made.max_tokens, made.fingerprint, made.by_url,
-        made.detail,
+        detail=made.detail,
     )  # fmt: skip
 
 
