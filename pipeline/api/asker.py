@@ -13,7 +13,6 @@ from pipeline.api.options import LimitOptions
 from pipeline.api.payload import Form
 from pipeline.api.pool.member import Member, Permit
 from pipeline.api.reading.headers import read_rate_headers
-from pipeline.api.reading.replies import read_response
 from pipeline.api.retry import (
     FAULT_REASONS,
     SETUP_REASONS,
@@ -56,24 +55,26 @@ class Asker:
         self._rng = rng
         self._on_attempt = on_attempt
 
-    async def ask(self, request: Request, remake: Remake) -> Answer:
-        """The answer, or the failure that is to be the image's row.
+    async def ask(self, request: Request, remake: Remake, leaves: Callable[[], None] | None = None) -> Answer:
+        """The answer, or the failure that is to be the image's row. `leaves` is called when a request goes out.
 
         Raises RunError when the failure concerns the whole run, ThrottleClosed when the run stopped before an answer.
         """
         course = _Course(request)
         try:
-            return await self._ask(course, remake)
+            return await self._ask(course, remake, leaves)
         except ThrottleClosed:
             if course.last is None or course.usage == Usage():
                 raise
             return course.answer(course.last, self._clock)  # no answer, but it is on the bill: it becomes a row
 
-    async def _ask(self, course: "_Course", remake: Remake) -> Answer:
+    async def _ask(self, course: "_Course", remake: Remake, leaves: Callable[[], None] | None) -> Answer:
         clock = self._clock
         while True:
             queued = clock.monotonic()
             async with self._throttle.reserve(course.request, retry=course.tries > 0, avoid=course.member) as permit:
+                if leaves:
+                    leaves()
                 sent, form = clock.monotonic(), permit.member.form
                 course.sends(permit.member, clock.time())
                 outcome = await self._try(course.request, permit)
@@ -101,7 +102,7 @@ class Asker:
         if isinstance(response, Failure):
             outcome: Reply | Failure = response
         else:
-            outcome = read_response(response.status, response.headers, response.body)
+            outcome = member.read(response)
             admission.rates = read_rate_headers(response.headers)
         admission.used_tokens = outcome.usage.total_tokens
         admission.verdict = _verdict(outcome)

@@ -67,7 +67,7 @@ class Client:
 
     async def post(self, *parts: bytes) -> Response | Failure:
         """Send one request body, the parts one after the other."""
-        return await self._request("POST", self.endpoint.url, _Body(parts))
+        return await self._request("POST", self.endpoint.url, _Body(parts, self.endpoint.content_type))
 
     async def send(self, method: str, url: str, *parts: bytes) -> Response | Failure:
         """Another request to the same host."""
@@ -154,14 +154,14 @@ def _text(error: BaseException, keys: Sequence[str]) -> str:
 
 
 class _Body(aiohttp.Payload):
-    """JSON in parts: the large one fits every endpoint, the small one only this. Written as one: a copy (8 us for 130
+    """In parts: the large one fits every endpoint, the small one only this. Written as one: a copy (8 us for 130
     KB) costs less than a system call more, which also wakes the server twice.
     """
 
     _autoclose = True  # bytes in memory, which can also be sent twice
 
-    def __init__(self, parts: Sequence[bytes]) -> None:
-        super().__init__(parts, content_type="application/json")
+    def __init__(self, parts: Sequence[bytes], content_type: str) -> None:
+        super().__init__(parts, content_type=content_type)
         self._size = sum(map(len, parts))
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:

@@ -40,6 +40,8 @@ class Endpoint:
     """Azure without a key: whose tokens it is shown; they are in no header here, as they change."""
     extension: Extension | None = None
     """Azure's `/extensions/` path is asked, and this stands in front of the messages."""
+    content_type: str = "application/json"
+    """Of what is sent to it."""
 
     @property
     def target(self) -> Target:

@@ -123,9 +123,11 @@ class LimitOptions:
     """For one request, from sending to the last byte of the answer."""
     patience_seconds: float = 600.0
     """How long an endpoint may be unreachable, or ask to wait, before the run stops."""
+    vision_rpm: float = 1200.0
+    """Images per minute that Image Analysis is asked about (`enhance`): 20 a second in its tier S1; F0 has 20."""
 
     def __post_init__(self) -> None:
-        for name in ("rpm", "tpm", "timeout_seconds", "patience_seconds"):
+        for name in ("rpm", "tpm", "timeout_seconds", "patience_seconds", "vision_rpm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UserError(f"{name} is {value}; give a number above 0.")

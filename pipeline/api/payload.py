@@ -159,6 +159,16 @@ def without_detail(tail: bytes) -> bytes:
     return _DETAIL.sub(b"{", tail)
 
 
+_PROMPT = re.compile(rb'"(?:[^"\\]|\\.)*')
+
+
+def with_more(tail: bytes, text: str) -> bytes:
+    """The same with `text` at the end of its prompt; nothing else of it is looked at."""
+    prompt = _PROMPT.match(tail)
+    assert prompt, "a tail begins with its prompt"
+    return b"".join((prompt[0], json.dumps(text).encode()[1:-1], tail[prompt.end() :]))
+
+
 _DATA = re.compile(r"data:image/([a-z]+);base64,(.*)")
 _ENCODED = re.compile(rb'("url":"data:image/[a-z]+;base64,)[^"]*')
 

@@ -70,6 +70,8 @@ class Throttle:
         self._sleepers: set[asyncio.Future[bool]] = set()
         self._timer: Timer | None = None
         self._closed = False
+        if pool.budget:
+            pool.budget.purse.waiting.append(self._move_line)
 
     def __repr__(self) -> str:
         waiting = sum(not place.may_leave.done() for place in (*self._retries, *self._line))
@@ -129,7 +131,7 @@ class Throttle:
         except asyncio.CancelledError:
             if not place.may_leave.cancelled() and (permit := place.may_leave.result()):
                 self.pool.withdraw(permit)  # admitted and cancelled in the same turn of the loop
-            self._move_line()
+            self._move_lines()
             raise
         if permit is None:
             raise ThrottleClosed
@@ -137,7 +139,14 @@ class Throttle:
 
     def _settle(self, permit: Permit) -> None:
         self.pool.settle(permit, self._clock.monotonic())
-        if self._retries or self._line:
+        self._move_lines()
+
+    def _move_lines(self) -> None:
+        """A place is free, and perhaps money, for which other lines wait too."""
+        if self.pool.budget:
+            for move in self.pool.budget.purse.waiting:
+                move()
+        elif self._retries or self._line:
             self._move_line()
 
     def _move_line(self) -> None:

@@ -34,7 +34,7 @@ class Describer:
         if findings.plain or findings.very_small:
             return describe(findings)
         found = claims(self.networks.classify(pixels), self.networks.detect(pixels), self.vocabulary)
-        text = self.read_text(pixels) if self.read_text else ()
+        text = tuple(line.text for line in self.read_text(pixels)) if self.read_text else ()
         return describe(replace(findings, claims=found, text=text))
 
     def describe_image(self, data: bytes) -> Reply:

@@ -8,12 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import MissingExtra
+from pipeline.images import decode_rgb
+from pipeline.items import Found
+
 LEAST_SCORE = 0.85
 LEAST_ALPHANUMERICS = 3
 """Under either, what it reads on photographs without text is mostly junk ("0000", "***")."""
 
-Reader = Callable[[NDArray[np.uint8]], tuple[str, ...]]
+Reader = Callable[[NDArray[np.uint8]], tuple[Found, ...]]
 """Pixels (height, width, 3) to the lines of text in them."""
+
+
+def load_text_finder() -> Callable[[bytes], tuple[Found, ...]]:
+    """For encoded images; may be called from several threads. Raises MissingExtra without RapidOCR."""
+    read = load_reader()
+    if read is None:
+        raise MissingExtra("Reading text in pictures on this machine (enhance by rapidocr)", "ocr")
+    return lambda data: read(decode_rgb(data))
 
 
 def load_reader() -> Reader | None:
@@ -38,19 +50,22 @@ def load_reader() -> Reader | None:
     engines = threading.local()
     """An engine keeps the size of the picture it is at in itself, so each worker thread has its own."""
 
-    def read(pixels: NDArray[np.uint8]) -> tuple[str, ...]:
+    def read(pixels: NDArray[np.uint8]) -> tuple[Found, ...]:
         if not hasattr(engines, "engine"):
             engines.engine = rapidocr.RapidOCR(params=params)
         result: Any = engines.engine(np.ascontiguousarray(pixels[:, :, ::-1]))
-        return legible(result.txts or (), result.scores or ())
+        height, width, _ = pixels.shape
+        boxes = () if result.boxes is None else result.boxes
+        polygons = [
+            tuple((min(max(x / width, 0.0), 1.0), min(max(y / height, 0.0), 1.0)) for x, y in box.tolist())
+            for box in boxes
+        ]
+        lines = zip(result.txts or (), result.scores or (), polygons, strict=True)
+        return tuple(Found("text", text.strip(), polygon) for text, score, polygon in lines if is_legible(text, score))
 
     return read
 
 
-def legible(lines: tuple[str, ...], scores: tuple[float, ...]) -> tuple[str, ...]:
-    """Those of the lines that are probably text."""
-    return tuple(
-        line.strip()
-        for line, score in zip(lines, scores, strict=True)
-        if score >= LEAST_SCORE and sum(map(str.isalnum, line)) >= LEAST_ALPHANUMERICS
-    )
+def is_legible(line: str, score: float) -> bool:
+    """Whether it is probably text."""
+    return score >= LEAST_SCORE and sum(map(str.isalnum, line)) >= LEAST_ALPHANUMERICS

@@ -4,6 +4,8 @@ Nothing leaves unless its worst case fits beside all others that are on their wa
 what is in flight when it is reached, and not by an answer of unknown price, whose worst case stays set aside.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pipeline.items import Failure, Request, Usage
@@ -18,22 +20,49 @@ BILLED_STATUSES = frozenset({408, 504})
 BILLED_CODES = frozenset({"content_filter", "context_length_exceeded"})
 
 
+@dataclass(slots=True)
+class Purse:
+    """The money itself; several waiting lines may spend from it."""
+
+    max_usd: Decimal
+    spent: Decimal = Decimal(0)
+    unknown: Decimal = Decimal(0)
+    """Worst cases of requests whose bill was lost with their answer."""
+    reserved: Decimal = Decimal(0)
+    in_flight: int = 0
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+    """Of each line, what lets those leave who may, called when money has come back."""
+
+
 class Budget:
     """`max_usd`, of which `spent` is billed, `unknown` may be, and `reserved` is on its way."""
 
-    def __init__(self, max_usd: Decimal) -> None:
-        self.max_usd = max_usd
-        self.spent = Decimal(0)
-        self.unknown = Decimal(0)
-        """Worst cases of requests whose bill was lost with their answer."""
-        self.reserved = Decimal(0)
+    def __init__(self, max_usd: Decimal, purse: Purse | None = None) -> None:
+        self.purse = purse or Purse(max_usd)
         self._in_flight = 0
         self.margin = MARGIN
         """What a prediction is multiplied by; it grows with the bills."""
         self._goes_alone = True
 
     def __repr__(self) -> str:
-        return f"Budget({self.max_usd}: spent={self.spent}, unknown={self.unknown}, reserved={self.reserved})"
+        purse = self.purse
+        return f"Budget({purse.max_usd}: spent={purse.spent}, unknown={purse.unknown}, reserved={purse.reserved})"
+
+    def beside(self) -> "Budget":
+        """For another service that is paid from the same purse, with bills of its own to learn from."""
+        return Budget(self.purse.max_usd, self.purse)
+
+    @property
+    def spent(self) -> Decimal:
+        return self.purse.spent
+
+    @property
+    def unknown(self) -> Decimal:
+        return self.purse.unknown
+
+    @property
+    def reserved(self) -> Decimal:
+        return self.purse.reserved
 
     def worst_usd(self, request: Request, max_tokens: int, price: Price | None) -> Decimal:
         """What the request costs at most; infinite when nobody can say."""
@@ -47,20 +76,23 @@ class Budget:
         """
         if self._in_flight and self._goes_alone:
             return False
-        return self.spent + self.unknown + self.reserved + usd <= self.max_usd
+        purse = self.purse
+        return purse.spent + purse.unknown + purse.reserved + usd <= purse.max_usd
 
     def is_spent(self, usd: Decimal) -> bool:
         """Whether it will never fit: nothing that is on its way can turn out cheaper."""
-        return not self._in_flight and not self.fits(usd)
+        return not self.purse.in_flight and not self.fits(usd)
 
     def reserve(self, usd: Decimal) -> None:
         """A request leaves."""
-        self.reserved += usd
+        self.purse.reserved += usd
+        self.purse.in_flight += 1
         self._in_flight += 1
 
     def give_back(self, usd: Decimal) -> None:
         """It never left."""
-        self.reserved -= usd
+        self.purse.reserved -= usd
+        self.purse.in_flight -= 1
         self._in_flight -= 1
 
     def settle(self, usd: Decimal, billed: Decimal | None, margin: Decimal) -> None:
@@ -71,9 +103,9 @@ class Budget:
         self.give_back(usd)
         self._goes_alone = self._goes_alone and billed == 0
         if billed is None:
-            self.unknown += usd
+            self.purse.unknown += usd
             return
-        self.spent += billed
+        self.purse.spent += billed
         if usd and billed > usd:
             self.margin = max(self.margin, margin * billed / usd)
 

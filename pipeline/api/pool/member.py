@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from pipeline.api.client import Client
+from pipeline.api.client import Client, Response
 from pipeline.api.limits.limiter import Admission, Limiter
 from pipeline.api.limits.rules import AdmissionCost
 from pipeline.api.payload import Form, Parameter, render_head, without_detail
 from pipeline.api.pool.health import Health
 from pipeline.api.pool.members import MemberOptions
+from pipeline.api.reading.replies import read_response
 from pipeline.clock import Clock, utc
-from pipeline.items import Request, Respondent
+from pipeline.items import Failure, Reply, Request, Respondent
 from pipeline.models import Price
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,10 @@ class Member:
             head = render_head(replace(self.options.model, max_tokens=max_tokens), self.form, pack)
             self._heads[max_tokens, pack] = head
         return head
+
+    def read(self, response: Response) -> Reply | Failure:
+        """What it has answered."""
+        return read_response(response.status, response.headers, response.body)
 
     def correct(self, parameter: Parameter, asked_in: Form) -> bool:
         """Remember that it refused `parameter`, asked in this form; False: it was corrected before, in vain.
