@@ -71,7 +71,7 @@ class Client:
 
     async def send(self, method: str, url: str, *parts: bytes) -> Response | Failure:
         """Another request to the same host."""
-        return await self._request(method, url, _Body(parts) if parts else None)
+        return await self._request(method, url, _Body(parts, "application/json") if parts else None)
 
     async def list_models(self) -> list[str] | Response | Failure:
         """The names of the models the endpoint offers; the Response itself when it is not such a list."""

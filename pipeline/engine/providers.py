@@ -21,6 +21,7 @@ from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.opening import open_pool
 from pipeline.api.throttle import Throttle
 from pipeline.clock import Clock, utc
+from pipeline.engine.enhancing.opening import open_enhanced
 from pipeline.engine.preparing.preparer import Encode, failure_of
 from pipeline.engine.preparing.rules import image_itself, json_tail
 from pipeline.items import Answer, Failure, Reply, Request, Respondent, Usage
@@ -95,9 +96,14 @@ async def open_provider(
         yield BuiltinProvider(describer.describe_image, workers, worker_count, clock, tariff, on_attempt)
         return
     async with open_pool(members, environ, clock, max_cost) as pool:
-        throttle = Throttle(pool, clock, partial(on_spent, pool.budget) if pool.budget else None)
+        spent = partial(on_spent, pool.budget) if pool.budget else lambda: None
+        throttle = Throttle(pool, clock, spent)
         asker = Asker(throttle, members[0].limits, clock, random.Random(), on_attempt)
-        yield ApiProvider(asker, throttle, json_tail(tail_template(members[0].model)))
+        provider = ApiProvider(asker, throttle, json_tail(tail_template(members[0].model)))
+        async with open_enhanced(
+            provider, members, model, workers, worker_count, environ, clock, pool.budget, spent
+        ) as enhanced:
+            yield enhanced
 
 
 class ApiProvider:
@@ -120,8 +126,9 @@ class ApiProvider:
         self.limits[name] = limits
         self._throttle.set_limits(limits, name)
 
-    async def ask(self, request: Request, remake: Remake) -> Answer:
-        return await self._asker.ask(request, remake)
+    async def ask(self, request: Request, remake: Remake, leaves: Callable[[], None] | None = None) -> Answer:
+        """`leaves` is called when a request goes out."""
+        return await self._asker.ask(request, remake, leaves)
 
     def stop(self) -> None:
         self._throttle.close()

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from pipeline.engine.asking.lint import LanguageCheck, find_flaw
+from pipeline.engine.enhancing.telling import located
 from pipeline.items import Answer, Failure, Probe, Record, Reply, Request, Respondent, SourceImage, Status
 
 
@@ -180,6 +181,7 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
     request, answer, result = outcome.request, outcome.answer, outcome.answer.outcome
     image, probe, sent, usage, asked = request.image, request.probe, request.sent, answer.usage, answer.respondent
     status, reason, message = judge(result, run.check_language)
+    caption = result.caption if isinstance(result, Reply) and status in ("captioned", "truncated") else None
     return Record(
         key=image.key,
         uri=image.uri,
@@ -194,7 +196,7 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         status=status,
         reason=reason,
         message=message,
-        caption=result.caption if isinstance(result, Reply) and status in ("captioned", "truncated") else None,
+        caption=caption,
         provider=asked.provider,
         model=asked.model,
         model_returned=result.model_returned,
@@ -215,7 +217,7 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         price_date=answer.price_date,
         finish_reason=result.finish_reason,
         content_filter=result.content_filter,
-        grounding=result.grounding if isinstance(result, Reply) else (),
+        grounding=located(result.grounding, caption) if isinstance(result, Reply) else (),
         attempts=answer.attempts,
         latency_ms=answer.latency_ms,
         queue_ms=answer.queue_ms,

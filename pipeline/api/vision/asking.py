@@ -2,7 +2,7 @@
 
 import functools
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from pipeline.api.asker import Asker
@@ -47,11 +47,13 @@ async def open_analysis(
     model: Model,
     clock: Clock,
     budget: Budget | None,
+    on_spent: Callable[[], None],
     open_credential: OpenCredential = DefaultCredential,
 ) -> AsyncIterator[tuple[Throttle, Asker]]:
     """Ready to be asked what the images of a job's `member` hold. `budget`: that of the job's model.
 
-    A place in its line also needs room in the budget for what the model is then asked.
+    A place in its line also needs room in the budget for what the model is then asked; when that will never be there,
+    the line closes and `on_spent` is called.
     """
     endpoint = analysis_endpoint(vision, member.model.enhance)
     limits = LimitOptions(
@@ -77,5 +79,5 @@ async def open_analysis(
             AdmissionCost("usage", 1, 0),
             tariff,
         )
-        throttle = Throttle(Pool([asked], budget.beside() if budget else None), clock)
+        throttle = Throttle(Pool([asked], budget.beside() if budget else None), clock, on_spent)
         yield throttle, Asker(throttle, limits, clock, random.Random(), lambda attempt: None)

@@ -58,7 +58,7 @@ class AnalysisFinder:
         self._asker = asker
 
     async def find(self, request: Request) -> Sought | Answer:
-        if min(request.sent.width, request.sent.height) < LEAST_SIDE_PX:
+        if min(request.sent.width or 0, request.sent.height or 0) < LEAST_SIDE_PX:
             return Sought()  # the service takes none so small
         [image] = images_of(request.body)
         try:

@@ -5,20 +5,25 @@ Images are looked at only a little ahead of the model: what was found and never 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from pipeline.api.asker import Remake
 from pipeline.api.limits.limiter import LimitUse
-from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.api.options import LimitOptions
 from pipeline.api.payload import with_more
+from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.enhancing.finders import Finder, Sought
 from pipeline.engine.enhancing.telling import as_grounding, tell
-from pipeline.engine.providers import ApiProvider
+from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Found, Reply, Request
 from pipeline.models import Model, text_tokens
+
+if TYPE_CHECKING:
+    from pipeline.engine.providers import ApiProvider
 
 KEPT = 512
 """What was found in the last images: an answer that is asked for again (`reask`) needs no second look."""
@@ -46,7 +51,17 @@ class Question:
 class EnhancedProvider:
     """An ApiProvider with a Finder before it."""
 
-    def __init__(self, inner: ApiProvider, finder: Finder, question: Question, workers: Executor) -> None:
+    def __init__(
+        self,
+        inner: "ApiProvider",
+        finder: Finder,
+        question: Question,
+        workers: Executor,
+        on_spent: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_spent` is called when there is no money to look at more, and the model was asked about all looked at."""
+        self.lost_usd = Decimal(0)
+        """Paid for looking at images that were not asked about: the run stopped in between."""
         self.respondent = inner.respondent
         self.encode = inner.encode
         self._inner = inner
@@ -55,6 +70,10 @@ class EnhancedProvider:
         self._workers = workers
         self._ahead = asyncio.Semaphore(finder.ahead)
         self._kept: OrderedDict[str, Sought] = OrderedDict()
+        self._on_spent = on_spent
+        self._money_is_gone = False
+        self._looked_at = 0
+        """And not answered yet."""
 
     @property
     def concurrency(self) -> int:
@@ -85,15 +104,35 @@ class EnhancedProvider:
                 if isinstance(looked, Answer):
                     return replace(looked, respondent=self.respondent)
                 sought = looked
-            found = sought.found
-            loop = asyncio.get_running_loop()
-            told = await loop.run_in_executor(self._workers, self._question.told, request, found)
+            self._looked_at += 1
+            try:
+                return await self._ask(request, remake, sought, turn)
+            except (ThrottleClosed, RunError, asyncio.CancelledError):
+                self.lost_usd += sought.cost_usd or 0
+                raise
+            finally:
+                self._looked_at -= 1
+                self._tell_when_spent()
 
-            async def remake_told(_: Request) -> Request | Failure | None:
-                made = await remake(request)
-                return self._question.told(made, found) if isinstance(made, Request) else made
+    def money_is_gone(self) -> None:
+        """No more images can be looked at; those that were are still asked about."""
+        self._money_is_gone = True
+        self._tell_when_spent()
 
-            answer = await self._inner.ask(told, remake_told, turn.over)
+    def _tell_when_spent(self) -> None:
+        if self._money_is_gone and not self._looked_at:
+            self._on_spent()
+
+    async def _ask(self, request: Request, remake: Remake, sought: Sought, turn: "Turn") -> Answer:
+        found = sought.found
+        loop = asyncio.get_running_loop()
+        told = await loop.run_in_executor(self._workers, self._question.told, request, found)
+
+        async def remake_told(_: Request) -> Request | Failure | None:
+            made = await remake(request)
+            return self._question.told(made, found) if isinstance(made, Request) else made
+
+        answer = await self._inner.ask(told, remake_told, turn.over)
         self._keep(request, found)
         return _with_findings(answer, told, sought)
 
