@@ -41,6 +41,7 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.option("--reasoning-tokens", type=click.IntRange(min=0), default=0, help="What reasoning models spend first.")
 @click.option("--rate", multiple=True, metavar="FAULT=SHARE", help="e.g. overloaded=0.02; may be repeated.")
 @click.option("--entra-seconds", type=_POSITIVE, help="Azure takes no keys but tokens that live so long.")
+@click.option("--vision-rpm", type=_POSITIVE, help="Images a minute that its Image Analysis looks at.")
 @click.option("--ingestion-seconds", type=_NOT_NEGATIVE, default=0.0, help="What an ingestion of videos takes.")
 @click.option("--scenario", type=click.Path(path_type=Path), help="TOML: further endpoints, and faults at set times.")
 @click.option("--seed", default=0, help="Of latencies and faults.")
@@ -86,6 +87,8 @@ def _where(running: "Running", endpoints: Iterable[str]) -> Iterable[str]:
             yield f"  {name:<12} --base-url {root}/v1"
         if provider != "openai":
             yield f"  {name:<12} AZURE_OPENAI_ENDPOINT={root}"
+    if provider != "openai":
+        yield f"  {'':<12} VISION_ENDPOINT={running.endpoint}"
 
 
 def _told(stats: "Stats") -> str:

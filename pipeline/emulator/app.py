@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from pipeline.clock import Clock, ScaledClock
+from pipeline.emulator.analysis.routes import AnalysisRoutes
 from pipeline.emulator.limits import Provider
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.emulator.retrieval.routes import RetrievalRoutes
@@ -75,6 +76,7 @@ def create_app(options: EmulatorOptions, clock: Clock) -> web.Application:
             )
     if options.provider != "openai":
         app.add_routes(_retrieval(app[SERVICE], clock).routes())
+        app.add_routes(_analysis(app[SERVICE], clock).routes())
     app.router.add_route("*", "/{path:.*}", _unknown)
     return app
 
@@ -119,6 +121,16 @@ def serve(options: EmulatorOptions, announce: Callable[[Running], None]) -> Stat
     with suppress(KeyboardInterrupt):
         asyncio.run(run())
     return stats
+
+
+def _analysis(service: Service, clock: Clock) -> AnalysisRoutes:
+    def check_key(key: str | None, bearer: bool) -> None:
+        service.check_key("azure", key, bearer=bearer)
+
+    def count(status: int) -> None:
+        service.stats.analyses[status] += 1
+
+    return AnalysisRoutes(service.options.vision_rpm, clock, check_key, count)
 
 
 def _retrieval(service: Service, clock: Clock) -> RetrievalRoutes:

@@ -66,6 +66,8 @@ class EmulatorOptions(EndpointOptions):
     """Requests with any other key get 401; None: no key is needed."""
     entra_seconds: float | None = None
     """Azure takes no keys but tokens, which live so long; `GET /identity/token` gives them. None: it takes keys."""
+    vision_rpm: float | None = None
+    """Images per minute that Image Analysis looks at (`/computervision/imageanalysis:analyze`); None: unlimited."""
     ingestion_seconds: float = 0.0
     """How long an ingestion of videos into an index takes at least (`/computervision/retrieval`)."""
     scenario: tuple[Step, ...] = ()
@@ -82,6 +84,8 @@ class EmulatorOptions(EndpointOptions):
         EndpointOptions.__post_init__(self)  # a slotted class is another one than `super()` means
         if self.entra_seconds is not None and self.entra_seconds <= 0:
             raise UserError(f"entra_seconds is {self.entra_seconds:g}; give seconds above 0.")
+        if self.vision_rpm is not None and self.vision_rpm <= 0:
+            raise UserError(f"vision_rpm is {self.vision_rpm:g}; give a number above 0.")
         if self.ingestion_seconds < 0:
             raise UserError(f"ingestion_seconds is {self.ingestion_seconds:g}; give 0 or more.")
         if self.time_scale <= 0:

@@ -15,6 +15,7 @@ from pipeline.emulator.options import EmulatorOptions, EndpointOptions
 from pipeline.emulator.retrieval.indexes import Retrieval
 from pipeline.emulator.stats import EndpointStats, Stats
 from pipeline.emulator.wire import entra, errors, replies
+from pipeline.emulator.wire.enhancements import Enhanced, has_extensions, read_enhancements
 from pipeline.emulator.wire.errors import Rejected, WireError
 from pipeline.emulator.wire.question import Question, read_question
 from pipeline.errors import UnknownModel, UserError
@@ -33,8 +34,6 @@ OLD_MODEL = "gpt-4-vision-preview"
 SHORT_MODELS = (OLD_MODEL, "gpt-4-turbo")
 SHORT_MAX_TOKENS = 16
 """Azure's default for SHORT_MODELS (quotas and limits)."""
-ENHANCED_UNTIL = "2024-03-01-preview"
-"""Azure removed the enhancements after this version."""
 PAGE = b"<!doctype html><html><head><title>Welcome</title></head><body>Please sign in to continue.</body></html>\n"
 
 
@@ -158,7 +157,7 @@ class Service:
         if not name or not isinstance(name, str):
             raise Rejected(WireError(400, "you must provide a model parameter"))
         if call.provider == "azure":
-            if call.enhanced and (call.api_version or "") > ENHANCED_UNTIL:
+            if call.enhanced and not has_extensions(call.api_version):
                 raise Rejected(errors.NO_SUCH_RESOURCE)
             model = _model_behind(options, name)
             shown = model.requested
@@ -176,8 +175,15 @@ class Service:
 
     def _read(self, call: Call, target: Target, body: Mapping[str, object]) -> Question:
         version, decode = call.api_version, self.options.decode
+        enhanced = Enhanced()
+        if call.enhanced:
+            enhanced, rest = read_enhancements(body)
+            body = rest
+            if enhanced.key is not None and self.options.entra_seconds is None:
+                self.check_key("azure", enhanced.key, bearer=False)
         question = read_question(body, target.model, provider=call.provider, api_version=version, decode=decode)
-        if call.enhanced and len(question.pictures) > 1:
+        question = replace(question, grounding=enhanced.grounding)
+        if (enhanced.ocr or enhanced.grounding) and len(question.pictures) > 1:
             raise Rejected(errors.ONE_IMAGE)
         if question.max_tokens is None and call.provider == "azure" and target.model.name in SHORT_MODELS:
             question = replace(question, max_tokens=SHORT_MAX_TOKENS)
@@ -225,7 +231,7 @@ class Service:
             created=int(self._clock.time()),
             fault=fault,
             old=target.model.name == OLD_MODEL,
-            grounding=call.enhanced and question.grounding,
+            grounding=question.grounding,
         )
         delay = self._delay(target.options, question.digest, answer)
         content_type = JSON

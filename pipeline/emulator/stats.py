@@ -84,6 +84,8 @@ class Stats:
         self.in_flight = 0
         self.peak_in_flight = 0
         self.statuses: Counter[int] = Counter()
+        self.analyses: Counter[int] = Counter()
+        """Calls of Image Analysis, by status."""
         self.asked: Counter[str] = Counter()
         """Valid questions that were admitted, by `Question.digest`."""
         self.delivered: Counter[str] = Counter()
@@ -173,6 +175,7 @@ class Stats:
             "rate_limited": dict(self.rate_limited),
             "faults": dict(self.faults),
             "statuses": {str(status): count for status, count in self.statuses.items()},
+            "analyses": {str(status): count for status, count in self.analyses.items()},
             "distinct_questions": len(self.asked),
             "repeated_answers": self.repeated,
             "seconds": round(seconds, 3),

@@ -9,6 +9,14 @@ import click
 if TYPE_CHECKING:
     from pipeline.job import Job
 
+
+def comma_separated(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """`a,b` as a tuple."""
+    return tuple(word.strip() for word in (value or "").split(",") if word.strip())
+
+
+WAYS = ["auto", "azure-openai", "image-analysis", "rapidocr"]
+
 _MODEL = click.option("-m", "--model", help="provider:model, e.g. openai:gpt-4o, azure:DEPLOYMENT, compatible:NAME.")
 _REQUEST = (
     click.option("--azure-model", help="The model behind an Azure deployment."),
@@ -25,6 +33,14 @@ _REQUEST = (
     click.option("--image-policy", help="optimal (default), economy, budget:N or original."),
     click.option("--max-shrink", type=click.FloatRange(0, 1), help="What economy may take off a side (0.25)."),
     click.option("--pack", type=click.IntRange(min=1), help="Ask about N images in one request, an answer for each."),
+    click.option(
+        "--enhance",
+        callback=comma_separated,
+        help="Find ocr,grounding first, tell the model and the row.",
+    ),
+    click.option(
+        "--enhance-with", type=click.Choice(WAYS), help="Who finds; default: the first of them that is set up."
+    ),
     click.option("--send", type=click.Choice(["bytes", "url"]), help="url: the model fetches images at web addresses."),
     click.option("--include", multiple=True, help="Only files that match this glob; may be repeated."),
     click.option("--exclude", multiple=True, help="No files or folders that match this glob; may be repeated."),
@@ -41,6 +57,9 @@ _LIMITS = (
     click.option("--rpm", type=click.FloatRange(min=0, min_open=True), help="Requests per minute of the account."),
     click.option("--tpm", type=click.FloatRange(min=0, min_open=True), help="Tokens per minute of the account."),
     click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at most; default: adaptive."),
+    click.option(
+        "--vision-rpm", type=click.FloatRange(min=0, min_open=True), help="Images a minute of Image Analysis (1200)."
+    ),
     click.option("--fetchers", type=click.IntRange(min=1), help="Remote files on their way at once; default: 32."),
 )
 
@@ -62,11 +81,6 @@ def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """How fast it may be asked."""
     return _decorate(command, _LIMITS)
-
-
-def comma_separated(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """`a,b` as a tuple."""
-    return tuple(word.strip() for word in (value or "").split(",") if word.strip())
 
 
 def _decorate(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:

@@ -34,6 +34,8 @@ class WireError:
     """Comes from the gateway before that one, which knows no codes: `{"statusCode": 401, "message": ...}`."""
     html: bool = False
     """Comes from a proxy in between: a page instead of JSON."""
+    inner: tuple[str, str] | None = None
+    """Code and message of the error within, as Azure AI Vision has one."""
 
     def body(self) -> bytes:
         if self.html:
@@ -43,6 +45,8 @@ class WireError:
         error: dict[str, object] = {"code": self.code, "message": self.message}
         if not self.azure_gateway:
             error |= {"type": self.type, "param": self.param}
+        if self.inner:
+            error["innererror"] = dict(zip(("code", "message"), self.inner, strict=True))
         if self.code == "content_filter":
             inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": filter_results(blocked=True)}
             error |= {"status": self.status, "innererror": inner}

@@ -34,7 +34,6 @@ PARAMETERS = frozenset((
     "web_search_options",
 ))
 # fmt: on
-AZURE_PARAMETERS = frozenset(("dataSources", "data_sources", "enhancements"))
 MAX_COMPLETION_TOKENS_SINCE = "2024-09-01-preview"
 
 
@@ -118,7 +117,6 @@ def read_question(
         messages=messages,
         max_tokens=_max_tokens(body, model),
         schema=_schema(body.get("response_format")),
-        grounding=_grounding(body),
     )
     _check_pictures(question.pictures, model, find_limits(model, api_version))
     _check_reasoning(model, given, _optional(body, "temperature", (int, float), "a decimal"))
@@ -127,7 +125,7 @@ def read_question(
 
 def _check_parameters(body: Mapping[str, object], provider: Provider, api_version: str | None) -> frozenset[str]:
     """Names of the parameters that were sent with a value; Rejected when one of them does not exist."""
-    known = PARAMETERS | AZURE_PARAMETERS if provider == "azure" else PARAMETERS
+    known = PARAMETERS
     if api_version is not None and api_version < MAX_COMPLETION_TOKENS_SINCE:
         known -= {"max_completion_tokens"}
     for name in body:
@@ -299,12 +297,6 @@ def _schema(response_format: object) -> Mapping[str, object] | None:
     if not wrapper.get("name"):
         _reject(f"Missing required parameter: '{place}.name'.", f"{place}.name", "missing_required_parameter")
     return _expect(wrapper.get("schema"), dict, f"{place}.schema", "an object")
-
-
-def _grounding(body: Mapping[str, object]) -> bool:
-    enhancements = body.get("enhancements")
-    wanted = enhancements.get("grounding") if isinstance(enhancements, dict) else None
-    return bool(isinstance(wanted, dict) and wanted.get("enabled"))
 
 
 def _digests(message: Message) -> Iterable[str]:

@@ -205,12 +205,6 @@ def test_older_azure_versions_do_not_know_max_completion_tokens():
     assert "max_completion_tokens" in rejected(request, provider="azure", api_version="2024-02-01").message
 
 
-def test_azure_enhancements_are_read():
-    request = body(enhancements={"ocr": {"enabled": True}, "grounding": {"enabled": True}}, dataSources=[])
-    assert read(request, provider="azure").grounding
-    assert not read(body(enhancements={"ocr": {"enabled": True}}), provider="azure").grounding
-
-
 def test_a_schema_is_read():
     schema = {"type": "object", "properties": {}}
     wanted = {"type": "json_schema", "json_schema": {"name": "caption", "schema": schema, "strict": True}}
