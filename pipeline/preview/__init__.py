@@ -15,9 +15,10 @@ from pipeline.api.payload import LabelledImage, around_images, images_of, render
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.opening import first_form
 from pipeline.api.pool.taken import request_limits
+from pipeline.api.prompts import own_prompts
 from pipeline.engine.preparing.by_url import HEAD_BYTES
 from pipeline.engine.preparing.preparer import Fetched, Listed
-from pipeline.engine.preparing.rules import build_preparer, json_tail
+from pipeline.engine.preparing.rules import build_preparer, json_tail, within_limits
 from pipeline.errors import UserError
 from pipeline.images import probe
 from pipeline.items import Request, SourceImage
@@ -117,8 +118,9 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Pr
     limits = request_limits(job.members, environ)
     encode = json_tail(tail_template(member.model))
     prepare = build_preparer(job.source, job.image, member.model, model, limits, encode)
-    for image in islice(source.list(), count):
-        [request] = prepare([_read(source, image, member.model)])
+    listing = within_limits(own_prompts(source.list(), member.model.prompt), limits)
+    for image in islice(listing, count):
+        [request] = prepare([image if image.failure else _read(source, image, member.model)])
         if not isinstance(request, Request):
             raise UserError(f"{image.key} would not be sent: {request.failure.message}")
         yield _preview(endpoint, head, request)

@@ -14,7 +14,7 @@ from pipeline.engine.plan import Plan
 from pipeline.engine.stats import Ending, RunStats, Summary
 from pipeline.engine.stop import Stop
 from pipeline.items import SourceImage
-from pipeline.models import Model, find_price
+from pipeline.models import Model, RequestLimits, find_price
 from pipeline.objects import without_secrets
 from pipeline.sources import Source
 
@@ -44,6 +44,8 @@ class LiveRun:
     stats: RunStats
     metrics: RunMetrics
     stop: Stop
+    limits: RequestLimits
+    """Of one request."""
     check_language: LanguageCheck | None = None
     telemetry: "Telemetry | None" = None
 

@@ -60,6 +60,11 @@ async def run_live(
     model = find_model(catalogue_name(plan.model))
     check_pack(plan.members, environ)
     best_fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
+    limits = request_limits(plan.members, environ)
+    if plan.source.group_by and limits.images and limits.images.most < 2:
+        raise UserError(
+            f"group_by asks about several images, and {plan.model.name} takes {limits.images}; name another."
+        )
     deadline = parse_deadline(plan.run.deadline, clock.time()) if plan.run.deadline else None
     run = LiveRun(
         id=new_run_id(clock),
@@ -73,6 +78,7 @@ async def run_live(
         stats=RunStats(),
         metrics=RunMetrics(),
         stop=Stop(clock, plan.run.grace_seconds),
+        limits=limits,
     )
     with signals_interrupt(run.stop):
         try:
@@ -116,7 +122,7 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
                 plan.image,
                 plan.model,
                 model,
-                request_limits(plan.members, environ),
+                run.limits,
                 provider.encode,
                 fingerprints=fingerprints,
             )

@@ -30,6 +30,7 @@ from pipeline.engine.pools import Pools, on
 from pipeline.engine.preparing.by_url import ByUrl, remake
 from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.preparing.processes import Processes
+from pipeline.engine.preparing.rules import within_limits
 from pipeline.engine.providers import Provider
 from pipeline.engine.record import RowContext
 from pipeline.items import SourceImage
@@ -73,7 +74,7 @@ async def run_stages(run: LiveRun, provider: Provider, store: Store, pools: Pool
     reask = Reask(plan.run.reask, plan.raised_max_tokens, run.check_language)
     asking = Asking(provider, ask_otherwise, reuse, reask, by_url)
     status_of = retry.status_of if retry else store.finished_status
-    listing = own_prompts(run.source.list(), plan.model.prompt)
+    listing = within_limits(own_prompts(run.source.list(), plan.model.prompt), run.limits)
     listed_keys = ListedKeys(key_prefixes(run.source)) if plan.store.prune and not retry else None
     listing = run.choose(listing if listed_keys is None else listed_keys.of(listing))
     try:

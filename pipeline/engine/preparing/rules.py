@@ -1,7 +1,7 @@
 """The model's rules, bound to a Preparer: what leaves for another process, which imports no more than this needs."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from pipeline.api.options import ModelOptions
 from pipeline.api.payload import LabelledImage, TailTemplate, tail_template
 from pipeline.engine.preparing.preparer import Encode, Fit, Preparer
 from pipeline.images import Bound, ImageOptions, SendBounds
-from pipeline.items import Prepared
+from pipeline.items import Failure, Prepared, SourceImage
 from pipeline.models import Model, RequestLimits, best_dimensions, prompt_tokens, text_tokens
 from pipeline.sources import Reader, SourceOptions, asks_videos
 
@@ -101,6 +101,16 @@ def send_bounds(images: ImageOptions, options: ModelOptions, limits: RequestLimi
         Bound(side.most, side.source) if side else None,
         may_shrink=options.image_policy != "original",
     )
+
+
+def within_limits(listing: Iterable[SourceImage], limits: RequestLimits) -> Iterator[SourceImage]:
+    """The same; more images together than may be in a request have failed already, so that none of them is read."""
+    for image in listing:
+        if limits.images and not image.failure and len(image.members) > limits.images.most:
+            message = f"The group has {len(image.members)} images, and a request may have {limits.images}."
+            yield replace(image, failure=Failure("too_large", message))
+        else:
+            yield image
 
 
 def json_tail(template: TailTemplate) -> Encode:

@@ -9,7 +9,6 @@ import pickle
 import tempfile
 from array import array
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
@@ -21,10 +20,10 @@ _values = attrgetter(*(field.name for field in fields(SourceImage)))
 
 
 class Gathered:
-    """Images with the key of their group. Written once, then read once."""
+    """Images with the key of their group, all added before any is read. To be closed."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="nightcap-groups-")  # noqa: SIM115, closed when it is read
+        self._file = tempfile.TemporaryFile(prefix="nightcap-groups-")  # noqa: SIM115, see `close`
         self._hashes = array("q")
         self._places = array("q")
         self._end = 0
@@ -43,15 +42,17 @@ class Gathered:
 
     def groups(self) -> Iterator[tuple[str | None, list[SourceImage]]]:
         """Each group once, in the order in which their first images were listed."""
-        with closing(self._file):
-            try:
-                self._file.flush()
-            except OSError as error:
-                raise self._full(error) from None
-            if not self._end:
-                return
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise self._full(error) from None
+        if self._end:
             with mmap.mmap(self._file.fileno(), self._end, access=mmap.ACCESS_READ) as memory:
                 yield from self._read(memory)
+
+    def close(self) -> None:
+        """The file is gone with that."""
+        self._file.close()
 
     def _read(self, memory: mmap.mmap) -> Iterator[tuple[str | None, list[SourceImage]]]:
         import numpy as np  # 90 ms, which the processes that only read need not wait for

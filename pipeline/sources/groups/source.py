@@ -5,6 +5,7 @@ for those in folders within it. Any other listing is gathered first, since a gro
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 
 from pipeline.errors import UserError
@@ -12,6 +13,7 @@ from pipeline.items import SourceImage
 from pipeline.sources.folder import Folder
 from pipeline.sources.groups.by import ROOT, UNGROUPED_REASONS, GroupOf, folder_of, make_group, parse_group_by
 from pipeline.sources.groups.gathering import Gathered
+from pipeline.sources.names import has_video_suffix
 from pipeline.sources.objects import Bucket
 from pipeline.sources.several import Several
 from pipeline.sources.source import Source
@@ -57,21 +59,26 @@ class Grouped:
         return self._gathered()
 
     def _gathered(self) -> Iterator[SourceImage]:
-        gathered, found, first = Gathered(), False, None
-        for image in self._source.list():
-            group = _group_of(image, self._group_of)
-            gathered.add(group, image)
-            found = found or group is not None
-            first = first or image
-        if first and not found:
-            raise UserError(_nothing_found(self._group_by, first))
-        for group, images in gathered.groups():
-            yield images[0] if group is None else make_group(group, images)
+        found, first = False, None
+        with closing(Gathered()) as gathered:
+            for image in self._source.list():
+                group = _group_of(image, self._group_of)
+                gathered.add(group, image)
+                found = found or group is not None
+                first = first or image
+            if first and not found:
+                raise UserError(_nothing_found(self._group_by, first))
+            for group, images in gathered.groups():
+                yield images[0] if group is None else make_group(group, images)
 
 
 def _group_of(image: SourceImage, group_of: GroupOf) -> str | None:
-    """None for what stands for a folder or an archive that could not be listed, or for no image at all."""
-    if image.key.endswith(("/", "::")) or (image.failure and image.failure.reason in UNGROUPED_REASONS):
+    """None for what is no image: a video, a row that names none, a folder or an archive that could not be listed."""
+    if (
+        image.key.endswith(("/", "::"))
+        or has_video_suffix(image.key)
+        or (image.failure and image.failure.reason in UNGROUPED_REASONS)
+    ):
         return None
     return group_of(image)
 
