@@ -120,7 +120,7 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Pr
     prepare = build_preparer(job.source, job.image, member.model, model, limits, encode)
     listing = within_limits(own_prompts(source.list(), member.model.prompt), limits)
     for image in islice(listing, count):
-        [request] = prepare([image if image.failure else _read(source, image, member.model)])
+        [request] = prepare([_read(source, image, member.model)])
         if not isinstance(request, Request):
             raise UserError(f"{image.key} would not be sent: {request.failure.message}")
         yield _preview(endpoint, head, request)
@@ -139,7 +139,7 @@ def _preview(endpoint: Endpoint, head: bytes, request: Request) -> Preview:
 
 def _read(source: Source, image: SourceImage, options: ModelOptions) -> Listed:
     """As a run reads it; an address that is sent is told without its signature."""
-    if not image.members and remote_source(source, image) is None:
+    if image.failure or not any(remote_source(source, each) for each in image.members or (image,)):
         return image
     if image.members:
         return Fetched(image, tuple(source.read(member) for member in image.members))
