@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from pipeline.api.attempt import Attempt, OnAttempt
+from pipeline.api.attempt import Attempt, OnAttempt, Target
+from pipeline.api.client import Response
 from pipeline.api.limits.budget import may_be_billed
 from pipeline.api.limits.limiter import Verdict
 from pipeline.api.options import LimitOptions
@@ -38,6 +39,10 @@ Remake = Callable[[Request], Awaitable[Request | Failure | None]]
 """The same question with a smaller image, or with the image where its address was; None: there is none, or why not."""
 
 
+OnReply = Callable[[str, Target, Response], None]
+"""Called with the image's key and what an endpoint answered, whatever it was."""
+
+
 class Asker:
     """Asks a pool of endpoints. Shared by all asking tasks of a run."""
 
@@ -48,12 +53,14 @@ class Asker:
         clock: Clock,
         rng: random.Random,
         on_attempt: OnAttempt,
+        on_reply: OnReply | None = None,
     ) -> None:
         self._throttle = throttle
         self._limits = limits
         self._clock = clock
         self._rng = rng
         self._on_attempt = on_attempt
+        self._on_reply = on_reply
 
     async def ask(self, request: Request, remake: Remake, leaves: Callable[[], None] | None = None) -> Answer:
         """The answer, or the failure that is to be the image's row. `leaves` is called when a request goes out.
@@ -102,6 +109,8 @@ class Asker:
         if isinstance(response, Failure):
             outcome: Reply | Failure = response
         else:
+            if self._on_reply:
+                self._on_reply(request.image.key, member.target, response)
             outcome = member.read(response)
             admission.rates = read_rate_headers(response.headers)
         admission.used_tokens = outcome.usage.total_tokens

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     "--speed", type=click.FloatRange(min=0, min_open=True), help="Of a rehearsal; default: as fast as it can."
 )
 @click.option("--scenario", type=click.Path(path_type=Path), help="Faults for a rehearsal, as for `nightcap emulate`.")
+@click.option("--keep-raw", is_flag=True, help="Keep each reply as it came, as JSON lines in OUT/_nightcap/raw.")
 @click.option("--summary-file", help="Also write the summary as JSON to this file, however the run ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")

@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Protocol
 
-from pipeline.api.asker import Asker, Remake
+from pipeline.api.asker import Asker, OnReply, Remake
 from pipeline.api.attempt import Attempt, OnAttempt, Target
 from pipeline.api.limits.budget import Budget
 from pipeline.api.limits.limiter import LimitUse
@@ -82,6 +82,7 @@ async def open_provider(
     on_attempt: OnAttempt,
     max_cost: Decimal | None = None,
     on_spent: Callable[[Budget], None] = lambda budget: None,
+    on_reply: OnReply | None = None,
 ) -> AsyncIterator[Provider]:
     """Who `members` name, all serving `model`.
 
@@ -98,7 +99,7 @@ async def open_provider(
     async with open_pool(members, environ, clock, max_cost) as pool:
         spent = partial(on_spent, pool.budget) if pool.budget else lambda: None
         throttle = Throttle(pool, clock, spent)
-        asker = Asker(throttle, members[0].limits, clock, random.Random(), on_attempt)
+        asker = Asker(throttle, members[0].limits, clock, random.Random(), on_attempt, on_reply)
         provider = ApiProvider(asker, throttle, json_tail(tail_template(members[0].model)))
         async with open_enhanced(
             provider, members, model, workers, worker_count, environ, clock, pool.budget, spent

@@ -32,6 +32,7 @@ from pipeline.store.parts import (
     write_part,
 )
 from pipeline.store.patience import Patience
+from pipeline.store.raw import write_raw
 from pipeline.store.schema import records_to_batch
 
 
@@ -96,6 +97,8 @@ class Store:
         self._patience = Patience(clock)
         self._waiting_since: float | None = None
         self._replaced = False
+        self._raw_files = 0
+        """Written by this run."""
         self._closed = False
         folder.create()
         with ExitStack() as undo:
@@ -149,15 +152,19 @@ class Store:
             return self._captioned.find(content_hash, own_prompt)
         return None
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], raw: bytes = b"") -> None:
         """Make records durable: one commit, about 3 ms for 256 of them; sometimes a part is cut, 0.2 s for 20,000 rows.
 
-        Without records it only does what time asks for: an idle run calls it every ten seconds, so that its lock stays
+        `raw`: JSON lines of replies as they came, kept beside the parts (`raw.py`); durable with the records.
+
+        Without any it only does what time asks for: an idle run calls it every ten seconds, so that its lock stays
         alive and rows that waited for `flush_seconds` become a part.
         """
         with self._folder.explained():
-            if records:
-                self._captioned.add(records, self._journal.add(records_to_batch(records)))
+            if records or raw:
+                raw_file = f"{self._run_id}-{self._raw_files:05d}"
+                group = self._journal.add(records_to_batch(records), raw, raw_file)
+                self._captioned.add(records, group)
                 self._replaced = self._finished.add(records) or self._replaced
                 if self._waiting_since is None:
                     self._waiting_since = self._clock.monotonic()
@@ -257,11 +264,15 @@ class Store:
                 parts.append(name)
             else:
                 self._journal.withdraw(name)
-        if self._journal.rows:
+        raw_file = self._journal.raw_file()
+        if self._journal.rows or raw_file:
             name = next_name(self._folder, self._run_id)
             self._journal.announce(name)
+            if raw_file:
+                write_raw(self._folder, raw_file, self._journal.raw_lines())
+                self._raw_files += 1
             rows = self._journal.table()
-            if of_a_dead_run and self._folder.apart:
+            if of_a_dead_run and self._folder.apart and len(rows):
                 rows = without_overtaken(self._folder, rows)
             if len(rows):
                 write_part(self._folder, name, rows)

@@ -13,6 +13,9 @@ Why no row is lost and none doubled when a part is cut, whatever line the proces
 Dead before the rename: the part is not there, the next run withdraws the announcement and cuts anew. Dead after it: the
 part is there and whole, the next run makes the rename durable and forgets. Dead after 3: nothing is left to do. Only
 one process writes (the lock), so nothing else comes in between.
+
+Raw replies wait beside the rows of the same commit and leave with them, in a file that is written between 1 and 2: with
+the part it is there, and cut anew it has the same name, that of its first lines, so that no line is lost or doubled.
 """
 
 import errno
@@ -35,6 +38,7 @@ BEGIN;
 CREATE TABLE IF NOT EXISTS schema (schema BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS groups (id INTEGER PRIMARY KEY, rows INTEGER NOT NULL, batch BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS cuts (part TEXT PRIMARY KEY, last_group INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS raw (group_id INTEGER NOT NULL, file TEXT NOT NULL, lines BLOB NOT NULL);
 COMMIT;
 """
 
@@ -68,9 +72,14 @@ class Journal:
         """Keep the schema of the rows that follow, once instead of 7 KB with every group. None may be waiting."""
         self._commit(("DELETE FROM schema",), ("INSERT INTO schema VALUES (?)", SCHEMA.serialize()))
 
-    def add(self, batch: pa.RecordBatch) -> int:
-        """Commit one group of rows; they are durable when this returns its number."""
-        self._commit(("INSERT INTO groups (rows, batch) VALUES (?, ?)", batch.num_rows, batch.serialize()))
+    def add(self, batch: pa.RecordBatch, raw: bytes = b"", raw_file: str = "") -> int:
+        """Commit one group of rows; they are durable when this returns its number.
+
+        `raw`: lines of raw replies, for a file that is to have this name unless earlier lines wait already.
+        """
+        kept = ("INSERT INTO raw SELECT max(id), ?, ? FROM groups", raw_file, raw)
+        insert = ("INSERT INTO groups (rows, batch) VALUES (?, ?)", batch.num_rows, batch.serialize())
+        self._commit(insert, *([kept] if raw else ()))
         self.rows += batch.num_rows
         with _as_os_error(self._path):
             number: int = self._connection.execute("SELECT max(id) FROM groups").fetchone()[0]
@@ -85,6 +94,18 @@ class Journal:
         """The rows that wait for a part, in the order of their arrival. There must be some."""
         with _as_os_error(self._path):
             return _read(self._connection)
+
+    def raw_file(self) -> str | None:
+        """Name of the file for the raw replies that wait; None when there are none."""
+        with _as_os_error(self._path):
+            found = self._connection.execute("SELECT file FROM raw ORDER BY rowid LIMIT 1").fetchone()
+        return found and str(found[0])
+
+    def raw_lines(self) -> Iterator[bytes]:
+        """The raw replies that wait, in the order of their arrival; some lines at a time."""
+        with _as_os_error(self._path):
+            for (lines,) in self._connection.execute("SELECT lines FROM raw ORDER BY rowid"):
+                yield lines
 
     def announce(self, part: str) -> None:
         """Say, before it is written, that `part` will hold every row that waits now."""
@@ -104,6 +125,7 @@ class Journal:
         """The part is durable: drop the rows that it holds."""
         self._commit(
             ("DELETE FROM groups WHERE id <= (SELECT last_group FROM cuts WHERE part = ?)", part),
+            ("DELETE FROM raw WHERE group_id <= (SELECT last_group FROM cuts WHERE part = ?)", part),
             ("DELETE FROM cuts WHERE part = ?", part),
         )
         self.rows = self._count()

@@ -21,6 +21,9 @@ class StoreOptions:
     prune: bool = False
     """Remove the rows of images that are gone from the source, when the listing came to its end."""
 
+    keep_raw: bool = False
+    """Keep every reply of the endpoint as it came, under `_nightcap/raw/`: compressed JSON lines."""
+
     def __post_init__(self) -> None:
         for name, least in (("rows_per_part", 1), ("small_parts", 2)):
             if getattr(self, name) < least:

@@ -66,6 +66,9 @@ class Status:
     """Answered rows whose price is unknown."""
     runs: tuple[Mapping[str, Any], ...]
     """Summaries of the runs that ended, oldest first."""
+    raw_files: int
+    """Of raw replies, in `_nightcap/raw/`; those of a run going on come with its parts."""
+    raw_bytes: int
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; money is a string, as Decimal is exact and JSON numbers are not."""
@@ -150,6 +153,7 @@ def _count(folder: Folder, out: str) -> Status:
         answered = pc.and_(pc.greater(table["attempts"], 0), pc.not_equal(table["status"], "failed"))
         sums["reused"] += pc.sum(pc.equal(table["mode"], "reused")).as_py() or 0
         sums["unpriced"] += pc.sum(pc.and_(answered, pc.is_null(table["cost_usd"]))).as_py() or 0
+    raw = folder.raw_sizes()
     statuses, reasons, models = (_most_first(counts[name]) for name in ("status", "reason", "model"))
     return Status(
         out=without_secrets(out),
@@ -160,6 +164,8 @@ def _count(folder: Folder, out: str) -> Status:
         cost_usd=cost,
         reused=sums["reused"],
         unpriced=sums["unpriced"],
+        raw_files=len(raw),
+        raw_bytes=sum(raw.values()),
         runs=tuple(map(json.loads, folder.read_all(folder.run_names()))),
         **{name: sums[name] for name in _TOKENS},
     )

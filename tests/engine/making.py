@@ -162,6 +162,7 @@ class MemoryStore:
     finished: Mapping[str, str] = field(default_factory=dict)
     """Status by key."""
     rows: list[Record] = field(default_factory=list)
+    raw: bytes = b""
     appends: int = 0
     loads: int = 0
 
@@ -185,11 +186,12 @@ class MemoryStore:
         rows = (row for row in self.rows if row.content_hash == content_hash and row.caption)
         return next((row for row in rows if own_prompt_of(row.source_version) == own_prompt), None)
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], raw: bytes = b"") -> None:
         self.appends += 1
         if trouble := next(self._troubles, None):
             raise trouble
         self.rows += records
+        self.raw += raw
 
 
 def asking(

@@ -1,6 +1,7 @@
 """No secret leaves: whatever quotes one, it is in no output, no log, no exception, no file of the result."""
 
 import asyncio
+import gzip
 import logging
 import os
 import signal
@@ -48,7 +49,8 @@ def check_files(folder: Path) -> None:
     for path in folder.rglob("*"):
         check(str(path))
         if path.is_file():
-            check(path.read_bytes().decode("latin-1"))
+            content = path.read_bytes()
+            check((gzip.decompress(content) if path.suffix == ".gz" else content).decode("latin-1"))
         if path.suffix == ".parquet":
             table = pq.read_table(path)
             check(str(table.to_pylist()), str(table.schema.metadata), str(pq.read_metadata(path)))
@@ -112,6 +114,7 @@ async def run_here(tmp_path: Path, server: ScriptedServer, answers: Iterable[obj
     job = Job.create(
         tmp_path / "photos", tmp_path / "out", model="azure:dep", azure_model="gpt-4o", base_url=server.address,
         concurrency=1, max_attempts=1, patience_seconds=2, timeout_seconds=10,
+        keep_raw=True,
     )  # fmt: skip
     try:
         await run_async(job)
@@ -135,6 +138,7 @@ async def test_rows_of_an_endpoint_that_quotes_them(
     assert read_status(str(tmp_path / "out")).rows == len(ROWS)
     check(caplog.text)
     check_files(tmp_path / "out")
+    assert read_status(str(tmp_path / "out")).raw_files == 1
     captions = [row["caption"] for row in pq.read_table(tmp_path / "out").to_pylist() if row["caption"]]
     assert captions == ["A sign that says [redacted]"]
 

@@ -18,7 +18,7 @@ REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "request-id")
 
 def read_response(status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
     """What a response means. `headers` must look names up without regard to case (aiohttp's do)."""
-    request_id = next((one_line(headers[name]) for name in REQUEST_ID_HEADERS if name in headers), None)
+    request_id = read_request_id(headers)
     document = parse_json(body)
     if not 200 <= status < 300:
         return read_failure(status, headers, document, body, request_id)
@@ -37,6 +37,11 @@ def read_response(status: int, headers: Mapping[str, str], body: bytes) -> Reply
         "server_error", f"The endpoint answered {status} without any choice.", http_status=status,
         usage=read_usage(document.get("usage")), model_returned=read_text(document.get("model")), request_id=request_id,
     )  # fmt: skip
+
+
+def read_request_id(headers: Mapping[str, str]) -> str | None:
+    """By which the provider knows the request."""
+    return next((one_line(headers[name]) for name in REQUEST_ID_HEADERS if name in headers), None)
 
 
 def _read_completion(document: dict[str, Any], choice: dict[str, Any], request_id: str | None) -> Reply | Failure:

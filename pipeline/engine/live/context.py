@@ -11,6 +11,7 @@ from pipeline.clock import Clock, utc
 from pipeline.engine.asking.lint import LanguageCheck
 from pipeline.engine.metrics.run_metrics import RunMetrics
 from pipeline.engine.plan import Plan
+from pipeline.engine.raw import RawReplies
 from pipeline.engine.stats import Ending, RunStats, Summary
 from pipeline.engine.stop import Stop
 from pipeline.items import SourceImage
@@ -46,6 +47,7 @@ class LiveRun:
     stop: Stop
     limits: RequestLimits
     """Of one request."""
+    raw: RawReplies | None = None
     check_language: LanguageCheck | None = None
     telemetry: "Telemetry | None" = None
 

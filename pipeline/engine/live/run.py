@@ -32,6 +32,7 @@ from pipeline.engine.pools import alone, on, open_pools
 from pipeline.engine.preparing.processes import open_processes
 from pipeline.engine.preparing.rules import best_fit, build_preparer
 from pipeline.engine.providers import open_provider
+from pipeline.engine.raw import RawReplies
 from pipeline.engine.stats import Observer, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
@@ -65,6 +66,8 @@ async def run_live(
         raise UserError(
             f"group_by asks about several images, and {plan.model.name} takes {limits.images}; name another."
         )
+    if plan.store.keep_raw and model.provider == "builtin":
+        raise UserError(f"{model} is no endpoint, so there are no replies to keep; leave out keep_raw.")
     deadline = parse_deadline(plan.run.deadline, clock.time()) if plan.run.deadline else None
     run = LiveRun(
         id=new_run_id(clock),
@@ -79,6 +82,7 @@ async def run_live(
         metrics=RunMetrics(),
         stop=Stop(clock, plan.run.grace_seconds),
         limits=limits,
+        raw=RawReplies(clock) if plan.store.keep_raw else None,
     )
     with signals_interrupt(run.stop):
         try:
@@ -111,6 +115,7 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
             run.on_attempt,
             plan.run.max_cost,
             run.budget_is_spent,
+            run.raw.add if run.raw is not None else None,
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             if packing:

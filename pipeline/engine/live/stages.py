@@ -21,6 +21,7 @@ from pipeline.engine.flow.channel import Channel
 from pipeline.engine.preparing.by_url import ByUrl
 from pipeline.engine.preparing.preparer import Fetched, Listed, image_of
 from pipeline.engine.providers import Provider
+from pipeline.engine.raw import RawReplies
 from pipeline.engine.record import Asked, Outcome, RowContext, Unprepared, is_reused, to_record
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
@@ -65,6 +66,8 @@ class Line:
     """As many as requests were ever allowed to be in flight."""
     retry: RowsToRetry | None = None
     """When these alone are asked again."""
+    raw: RawReplies | None = None
+    """Replies as they came, where they are kept."""
     unwritten: list[Record] = field(default_factory=list)
     """Rows that the disk refused; they are tried again with the next ones, and at the end."""
     writing: asyncio.Future[None] | None = None
@@ -255,7 +258,7 @@ async def record_rest(line: Line, store: Store, context: RowContext, disk: Execu
     try:
         if line.writing:
             await asyncio.wait([line.writing])
-        if records := take_records(line, context, len(line.done)):
+        if (records := take_records(line, context, len(line.done))) or line.raw:
             await _append(line, store, context, disk, records)
     finally:
         asked = (record for record in line.unwritten if record.attempts and not is_reused(record, context))
@@ -264,15 +267,18 @@ async def record_rest(line: Line, store: Store, context: RowContext, disk: Execu
 
 async def _append(line: Line, store: Store, context: RowContext, disk: Executor, records: list[Record]) -> None:
     """A row counts when the store has taken it, also if nobody waits for that any more."""
+    raw = line.raw.take() if line.raw is not None else b""
 
     def count(written: asyncio.Future[None]) -> None:
         if written.exception():
             line.unwritten = records
+            if line.raw is not None:
+                line.raw.put_back(raw)
         else:
             for record in records:
                 line.stats.add_record(record, reused=is_reused(record, context))
 
-    line.writing = asyncio.get_running_loop().run_in_executor(disk, store.append, records)
+    line.writing = asyncio.get_running_loop().run_in_executor(disk, store.append, records, raw)
     line.writing.add_done_callback(count)
     await asyncio.shield(line.writing)
 

@@ -63,6 +63,7 @@ async def run_stages(run: LiveRun, provider: Provider, store: Store, pools: Pool
         stats=run.stats,
         stop=run.stop,
         retry=retry,
+        raw=run.raw,
     )
     context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.image_detail, run.check_language)
     by_url = ByUrl(plan.model.send == "url" and run.model.provider != "builtin")

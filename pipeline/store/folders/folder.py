@@ -17,6 +17,7 @@ STATE = "_nightcap"
 """Everything of Nightcap's own. Readers skip names that begin with an underscore."""
 RUNS = f"{STATE}/runs"
 JOB = f"{STATE}/job.json"
+RAW = f"{STATE}/raw"
 CONTROL = f"{STATE}/control.toml"
 JOURNAL = "journal.sqlite"
 
@@ -83,6 +84,10 @@ class Folder(Protocol):
 
     def run_names(self) -> list[str]:
         """Names of the summaries of runs, oldest first."""
+        ...
+
+    def raw_sizes(self) -> dict[str, int]:
+        """Bytes of the files of raw replies, by name, oldest first."""
         ...
 
     def settled(self, name: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.clock import Clock
 from pipeline.errors import NightcapError, RunError, UserError
-from pipeline.store.folders.folder import JOURNAL, RUNS, STATE, is_part
+from pipeline.store.folders.folder import JOURNAL, RAW, RUNS, STATE, is_part
 from pipeline.store.folders.lock import Lock
 
 Step = Callable[[str, Path], None]
@@ -117,6 +117,9 @@ class LocalFolder:
     def run_names(self) -> list[str]:
         return sorted(f"{RUNS}/{path.name}" for path in (self.root / RUNS).glob("*.json"))
 
+    def raw_sizes(self) -> dict[str, int]:
+        return {f"{RAW}/{path.name}": path.stat().st_size for path in sorted((self.root / RAW).glob("*"))}
+
     def settled(self, name: str) -> bool:
         if not self._path(name).exists():
             return False
@@ -133,6 +136,10 @@ class LocalFolder:
         # Aside, fsync, rename, fsync.
         path = self._path(name)
         aside = path.with_name(f".{path.name}.writing") if name == self.merged else self._writing / path.name
+        if not path.parent.exists():
+            self.step("create", path.parent)
+            path.parent.mkdir()
+            sync(path.parent.parent, self.step)
         try:
             self.step("write", aside)
             write(aside)

@@ -16,7 +16,7 @@ from pipeline.errors import NightcapError, RunError, Unavailable, UserError
 from pipeline.objects import HASTY, PATIENT, open_objects
 from pipeline.store.folders import local
 from pipeline.store.folders.bucket import Bucket, Gone
-from pipeline.store.folders.folder import JOURNAL, RUNS, STATE, WriterLock, is_part
+from pipeline.store.folders.folder import JOURNAL, RAW, RUNS, STATE, WriterLock, is_part
 from pipeline.store.folders.lock import Lock
 from pipeline.store.folders.range_file import RangeFile
 from pipeline.store.folders.remote_lock import RemoteLock
@@ -123,6 +123,10 @@ class RemoteFolder:
     def run_names(self) -> list[str]:
         keys = self._bucket.children(self._prefix + RUNS)
         return sorted(key.removeprefix(self._prefix) for key in keys if key.endswith(".json"))
+
+    def raw_sizes(self) -> dict[str, int]:
+        sizes = self._bucket.children(self._prefix + RAW)
+        return {key.removeprefix(self._prefix): size for key, size in sorted(sizes.items())}
 
     def settled(self, name: str) -> bool:
         try:

@@ -9,6 +9,8 @@ from itertools import count
 
 import pytest
 
+from pipeline.api.attempt import Target
+from pipeline.api.client import Response
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.live import stages
 from pipeline.engine.live.stages import (
@@ -17,6 +19,7 @@ from pipeline.engine.live.stages import (
     record_rest,
     take_records,
 )
+from pipeline.engine.raw import RawReplies
 from pipeline.engine.record import Asked
 from pipeline.errors import RunError
 from pipeline.items import Answer, Record, Request
@@ -67,9 +70,12 @@ async def test_the_last_try_counts_what_it_brings_in_and_what_is_lost() -> None:
     refused = [RunError("No space is left.")]
     for troubles, recorded in (refused * 1, 1), (refused * 2, 0):
         of, store = line(), MemoryStore(troubles=troubles)
+        of.raw = RawReplies(FakeClock())
+        of.raw.add("a", Target("host", "openai", "gpt-4o"), Response(200, {}, b"a reply"))
         await run(of, keys(1), ScriptedProvider(caption), store)
         with ThreadPoolExecutor(1) as disk, nullcontext() if recorded else pytest.raises(RunError):
             await record_rest(of, store, context(), disk)
+        assert store.raw.count(b"a reply") == recorded
         assert (of.stats.recorded, of.stats.unrecorded, len(store.rows)) == (recorded, 1 - recorded, recorded)
         assert of.stats.left == 1 - recorded
 
@@ -78,9 +84,9 @@ async def test_a_write_that_nobody_waits_for_any_more_is_counted_once() -> None:
     of, may_end = line(), threading.Event()
 
     class SlowStore(MemoryStore):
-        def append(self, records: Sequence[Record]) -> None:
+        def append(self, records: Sequence[Record], raw: bytes = b"") -> None:
             may_end.wait(10)
-            super().append(records)
+            super().append(records, raw)
 
     store = SlowStore()
     of.done = Channel("done", 4, senders=1)
