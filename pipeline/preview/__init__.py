@@ -9,13 +9,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.api.endpoint import Endpoint, catalogue_name, key_variable, resolve_endpoint, split_name
+from pipeline.api.endpoint import (
+    Endpoint,
+    catalogue_name,
+    enhancing_way,
+    key_variable,
+    resolve_endpoint,
+    split_name,
+)
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import LabelledImage, around_images, images_of, render_head, tail_template
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.opening import first_form
 from pipeline.api.pool.taken import request_limits
 from pipeline.api.prompts import own_prompts
+from pipeline.api.vision.analysis import analysis_endpoint
+from pipeline.api.vision.resource import KEY_VARIABLE, find_vision
 from pipeline.engine.preparing.by_url import HEAD_BYTES
 from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.engine.preparing.rules import build_preparer, json_tail, within_limits
@@ -44,6 +53,8 @@ class Preview:
     images: Sequence[LabelledImage]
     """As they are sent; none: the model fetches it from its address."""
     predicted_prompt_tokens: int | None
+    before: Mapping[str, object] | str | None = None
+    """What is asked first, and who finds what then stands at the end of the prompt; None: nobody."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -75,6 +86,7 @@ class Preview:
             "headers": self.headers,
             "body": self._body([f"data:image/{image.format};base64,[{_size(image)}]" for image in self.images]),
             "predicted_prompt_tokens": self.predicted_prompt_tokens,
+            **({"before": self.before} if self.before else {}),
         }
 
     def to_curl(self, files: Sequence[str]) -> str:
@@ -85,6 +97,9 @@ class Preview:
         if cloud := self.endpoint.cloud:
             token = f"TOKEN=$(az account get-access-token --scope {cloud.scope} --query accessToken --output tsv)\n"
         first, *others = (shlex.quote(piece.decode()) for piece in self.pieces)
+        if self.endpoint.extension:  # it stands in front of all that could hold the same words
+            first = first.replace(f'"${KEY_VARIABLE}"', f'"\'"${KEY_VARIABLE}"\'"', 1)
+        token = self._remark + token
         if not self.images:
             return f"{token}{address} \\\n{headers} \\\n  --data-binary {first}"
         steps = [f"printf %s {first}"]
@@ -98,7 +113,12 @@ class Preview:
         hidden = [_HIDDEN.format(number) for number, _ in enumerate(self.images)]
         formats = [image.format for image in self.images]
         places = [DataUrl(*each) for each in zip(hidden, formats, files, strict=True)] if self.images else []
-        return render_python(self.endpoint, self._body(hidden), places)
+        return self._remark + render_python(self.endpoint, self._body(hidden), places)
+
+    @property
+    def _remark(self) -> str:
+        """For a program, which does not look first."""
+        return "# In a run, what was found in the image stands at the end of the prompt.\n" if self.before else ""
 
 
 def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Preview]:
@@ -117,13 +137,14 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Pr
     source = open_source(job.source)
     limits = request_limits(job.members, environ)
     encode = json_tail(tail_template(member.model))
+    before = _before(member.model, environ)
     prepare = build_preparer(job.source, job.image, member.model, model, limits, encode)
     listing = within_limits(own_prompts(source.list(), member.model.prompt), limits)
     for image in islice(listing, count):
         [request] = prepare([_read(source, image, member.model)])
         if not isinstance(request, Request):
             raise UserError(f"{image.key} would not be sent: {request.failure.message}")
-        yield _preview(endpoint, head, request)
+        yield replace(_preview(endpoint, head, request), before=before)
 
 
 def _size(image: LabelledImage) -> str:
@@ -154,4 +175,20 @@ def _endpoint(member: MemberOptions, environ: Mapping[str, str]) -> Endpoint:
     variable = member.key_env or key_variable(member.model, environ)
     wanted = member.key_env or (provider == "openai" and not (member.model.base_url or environ.get("OPENAI_BASE_URL")))
     named = {variable: f"${variable}"} if wanted or environ.get(variable) else {}
-    return resolve_endpoint(member.model, {**environ, **named}, member.key_env, member.auth)
+    return resolve_endpoint(member.model, {**_without_vision_key(environ), **named}, member.key_env, member.auth)
+
+
+def _without_vision_key(environ: Mapping[str, str]) -> dict[str, str]:
+    named = {KEY_VARIABLE: f"${KEY_VARIABLE}"} if environ.get(KEY_VARIABLE) else {}
+    return {**environ, **named}
+
+
+def _before(options: ModelOptions, environ: Mapping[str, str]) -> Mapping[str, object] | str | None:
+    """Who looks at an image before the model is asked."""
+    way, vision = enhancing_way(options, environ), find_vision(_without_vision_key(environ))
+    if way == "image-analysis" and vision:
+        asked = analysis_endpoint(vision, options.enhance)
+        token = {"Authorization": "Bearer $TOKEN"} if asked.cloud else {}
+        headers = {"Content-Type": asked.content_type, **asked.headers, **token}
+        return {"method": "POST", "url": asked.url, "headers": headers, "body": "[the image as it is sent]"}
+    return "RapidOCR on this machine" if way == "rapidocr" else None

@@ -6,6 +6,7 @@ from pprint import pformat
 from urllib.parse import parse_qs, urlsplit
 
 from pipeline.api.endpoint import Endpoint
+from pipeline.api.vision.resource import KEY_VARIABLE
 
 READ = """
 
@@ -30,8 +31,13 @@ def render_python(endpoint: Endpoint, body: Mapping[str, object], images: Sequen
     access, imported = _access(endpoint)
     client, arguments = _client(endpoint, access)
     imports, lines = ["import os\n"] if access.startswith("os.") else [], "\n"
+    besides = endpoint.extension.fields if endpoint.extension else {}
     asked: dict[str, object] = {"model": endpoint.deployment, **body}
-    text = pformat(asked, sort_dicts=False, width=118)
+    if besides:
+        asked = {name: value for name, value in asked.items() if name not in besides} | {"extra_body": dict(besides)}
+    text = pformat(asked, sort_dicts=False, width=118).replace(repr(f"${KEY_VARIABLE}"), _variable(KEY_VARIABLE))
+    if _variable(KEY_VARIABLE) in text:
+        imports = ["import os\n"]
     if images:
         imports = ["import base64\n", *imports, "from pathlib import Path\n"]
         lines = READ
@@ -55,7 +61,11 @@ def _access(endpoint: Endpoint) -> tuple[str, str]:
         return "token", "from azure.identity import DefaultAzureCredential, get_bearer_token_provider\n"
     [shown] = endpoint.headers.values() or ["none"]
     variable = shown.rpartition("$")[2]
-    return (f"os.environ[{variable!r}]" if "$" in shown else "'none'"), ""
+    return (_variable(variable) if "$" in shown else "'none'"), ""
+
+
+def _variable(name: str) -> str:
+    return f"os.environ[{name!r}]"
 
 
 def _client(endpoint: Endpoint, access: str) -> tuple[str, dict[str, str]]:
@@ -63,6 +73,9 @@ def _client(endpoint: Endpoint, access: str) -> tuple[str, dict[str, str]]:
     if version := parse_qs(parts.query).get("api-version"):
         root = endpoint.url.partition("/openai/deployments/")[0]
         name = "azure_ad_token_provider" if endpoint.cloud else "api_key"
+        if endpoint.extension:
+            base = endpoint.url.partition("/chat/completions")[0]
+            return "AzureOpenAI", {"base_url": repr(base), "api_version": repr(version[0]), name: access}
         return "AzureOpenAI", {"azure_endpoint": repr(root), "api_version": repr(version[0]), name: access}
     base = endpoint.url.removesuffix("/chat/completions")
     return "OpenAI", {"base_url": repr(base), "api_key": access}

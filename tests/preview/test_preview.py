@@ -68,19 +68,59 @@ def test_what_cannot_be_sent_is_a_sentence(picture: Path) -> None:
         assert words in ended.err
 
 
+VISION = {"VISION_ENDPOINT": "https://v.cognitiveservices.azure.com/", "VISION_KEY": "vision-Ab12Cd34Ef56"}
+HISTORIC = ("-m", "azure:d", "--azure-model", "gpt-4-vision-preview", "--api-version", "2023-12-01-preview")
+
+
+def test_the_vision_key_is_named_and_never_told(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (VISION | {"AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
+    for form in ("json", "curl", "python"):
+        ended = called("request", picture, *HISTORIC, "--enhance", "grounding,ocr", "--as", form)
+        assert ended.code == 0, ended.err
+        assert VISION["VISION_KEY"] not in ended.out + ended.err
+        assert "VISION_KEY" in ended.out
+    told = json.loads(called("request", picture, *HISTORIC, "--enhance", "grounding,ocr").out)
+    assert told["url"].endswith("/openai/deployments/d/extensions/chat/completions?api-version=2023-12-01-preview")
+    assert told["body"]["enhancements"] == {"ocr": {"enabled": True}, "grounding": {"enabled": True}}
+    [source] = told["body"]["dataSources"]
+    assert source["parameters"] == {"endpoint": "https://v.cognitiveservices.azure.com", "key": "$VISION_KEY"}
+
+
+def test_who_looks_first_is_told(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    told = json.loads(called("request", picture, "-m", "gpt-4o", "--enhance", "ocr").out)
+    assert told["before"] == "RapidOCR on this machine"
+    for name, value in VISION.items():
+        monkeypatch.setenv(name, value)
+    told = json.loads(called("request", picture, "-m", "gpt-4o", "--enhance", "ocr,grounding").out)
+    assert told["before"]["url"] == (
+        "https://v.cognitiveservices.azure.com/computervision/imageanalysis:analyze"
+        "?api-version=2024-02-01&features=read,objects"
+    )
+    assert told["before"]["headers"]["Ocp-Apim-Subscription-Key"] == "$VISION_KEY"
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("form", ["curl", "python"])
-@pytest.mark.parametrize("model", ["openai:gpt-4o", "openai:gpt-5-mini", "azure:d", "azure:dated", "compatible:mine"])
+@pytest.mark.parametrize(
+    "model", ["openai:gpt-4o", "openai:gpt-5-mini", "azure:d", "azure:dated", "azure:enhanced", "compatible:mine"]
+)
 async def test_as_printed_it_asks_what_a_run_asks(
     picture: Path, form: str, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keyless = model == "compatible:mine"
     for name in () if keyless else ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY"):
         monkeypatch.setenv(name, KEY)
+    if model == "azure:enhanced":
+        monkeypatch.setenv("VISION_ENDPOINT", "https://v.cognitiveservices.azure.com")
+        monkeypatch.setenv("VISION_KEY", KEY)  # which the emulator wants to see too
     options = EmulatorOptions(model=None if "gpt" in model else "gpt-4o", api_key=None if keyless else KEY)
     async with emulate(options) as running:
         asked = options_of(model, running) | {"prompt": PROMPT, "system": "It's short."}
-        arguments = [f"--{name.replace('_', '-')}={value}" for name, value in asked.items()]
+        said = {name: ",".join(value) if isinstance(value, list) else value for name, value in asked.items()}
+        arguments = [f"--{name.replace('_', '-')}={value}" for name, value in said.items()]
         printed = called("request", picture, *arguments, "--as", form)
         assert printed.code == 0, printed.err
         assert KEY not in printed.out
@@ -91,9 +131,12 @@ async def test_as_printed_it_asks_what_a_run_asks(
         assert times == (2 if form == "curl" else 1), "texts and image are the same, to the byte"
 
 
-def options_of(model: str, running: Running) -> dict[str, str]:
+def options_of(model: str, running: Running) -> dict[str, Any]:
     if not model.startswith("azure"):
         return {"model": model, "base_url": running.base_url}
+    if model == "azure:enhanced":
+        enhanced = {"azure_model": "gpt-4-vision-preview", "api_version": "2024-02-15-preview", "enhance": ["ocr"]}
+        return {"model": model, "base_url": running.endpoint, **enhanced}
     dated = {"api_version": "2024-10-21"} if model == "azure:dated" else {}
     return {"model": model, "azure_model": "gpt-4o", "base_url": running.endpoint, **dated}
 
