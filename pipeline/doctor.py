@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,7 +15,10 @@ from pipeline.api.entra.tokens import Tokens
 from pipeline.api.options import ModelOptions
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.reading.replies import read_response
+from pipeline.api.vision.analysis import analysis_endpoint, read_analysis
+from pipeline.api.vision.resource import KEY_VARIABLE, find_vision
 from pipeline.clock import SystemClock, utc
+from pipeline.engine.enhancing.opening import way_of_all
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Failure
 from pipeline.job import Job
@@ -60,6 +63,8 @@ def _endpoints(job: Job, environ: Mapping[str, str]) -> list[Check]:
     checks = [_check("model", lambda: _model(members[0].model))]
     if members[0].model.name.startswith("builtin:"):
         return [*checks, _check("describer", _describer)]
+    if members[0].model.enhance:
+        checks.append(_check("enhance", partial(_enhance, members, environ)))
     for member in members:
         named = f"{member.name}: " if member.name else ""
         credentials = _check("credentials", partial(_credentials, member, environ), named)
@@ -103,6 +108,33 @@ def _model(options: ModelOptions) -> str:
     if model.retired and model.retired <= today:
         told.append(f"it was to be retired on {model.retired}")
     return f"{options.name}: {', '.join(told)}."
+
+
+def _enhance(members: Sequence[MemberOptions], environ: Mapping[str, str]) -> str:
+    """Who looks at the images, and whether it can."""
+    way, vision = way_of_all(members, environ), find_vision(environ)
+    wanted = " and ".join(members[0].model.enhance)
+    if way == "rapidocr":
+        from pipeline.builtin.ocr import load_text_finder
+
+        load_text_finder()
+        return f"{wanted}: RapidOCR is installed; it reads on this machine."
+    if vision is None:
+        return f"{wanted}: Azure OpenAI's own, without a vision resource beside it, as for an AI Services resource."
+    return f"{wanted}: {asyncio.run(_vision(analysis_endpoint(vision, members[0].model.enhance)))}"
+
+
+async def _vision(endpoint: Endpoint) -> str:
+    """An image of no bytes is refused, which costs nothing, but only after the key."""
+    address = endpoint.url.partition("?")[0]
+    async with AsyncExitStack() as stack:
+        tokens = await stack.enter_async_context(Tokens(endpoint.cloud, SystemClock())) if endpoint.cloud else None
+        client = await stack.enter_async_context(Client(endpoint, ENDPOINT_SECONDS, tokens))
+        response = await client.post(b"")
+    found = response if isinstance(response, Failure) else read_analysis(response)
+    if isinstance(found, Failure) and found.http_status != 400:
+        raise RunError(f"{address}: {found.message}")
+    return f"{address} answers and accepts {'the token' if endpoint.cloud else KEY_VARIABLE}."
 
 
 def _describer() -> str:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pipeline.api.endpoint import catalogue_name
+from pipeline.api.endpoint import catalogue_name, enhancing_way
 from pipeline.api.options import DEFAULT_MODEL
 from pipeline.clock import SystemClock, utc
 from pipeline.engine.packing.joining import check_pack
@@ -75,9 +75,9 @@ def estimate(
         history = History(
             own or _of_the_like(model, known, answers), output.other_rows(each.request_hash) if alone else 0
         )
-        with_economy = alone and options.image_policy == "optimal"
+        with_economy, way = alone and options.image_policy == "optimal", enhancing_way(options, os.environ)
         rows.append(
-            estimate_model(options.name, model, options, job.limits, survey, sizes, history, today, with_economy)
+            estimate_model(options.name, model, options, job.limits, survey, sizes, history, today, with_economy, way)
         )
     widest = max(surveys, key=lambda survey: survey.left)
     return Estimate(widest, job.model.image_policy, job.model.image_detail, tuple(rows))

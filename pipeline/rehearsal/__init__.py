@@ -21,6 +21,7 @@ from pipeline.emulator.child import emulator_child
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.emulator.scenario import load_scenario
 from pipeline.emulator.stats import Stats
+from pipeline.engine.enhancing.opening import way_of_all
 from pipeline.engine.live.context import Chooser
 from pipeline.engine.live.run import run_live
 from pipeline.engine.plan import Plan
@@ -72,7 +73,7 @@ def rehearse(
         raise UserError(f"The speed is {speed:g}; give a number above 0.")
     now = SystemClock().time()
     night = _estimated(job, on_listed)
-    scene = _scene(plan, night, scenario)
+    scene = _scene(plan, night, scenario, environ)
     left = night.survey.left
     if not left:
         nothing = Summary("", job.out, plan.model.name, 0.0, RunStats())
@@ -108,10 +109,12 @@ def _chooser(job: Job) -> Callable[[int], Chooser]:
     return lambda count: lambda images: islice(left(images), count)
 
 
-def _scene(plan: Plan, night: Estimate, scenario: Path | None) -> Scene:
+def _scene(plan: Plan, night: Estimate, scenario: Path | None, environ: Mapping[str, str]) -> Scene:
     [row] = night.models
     answer = round(row.output_tokens.expected / row.images) if row.images else 0
     scene = set_scene(plan.members, answer, find_model(catalogue_name(plan.model)).reasoning)
+    if way_of_all(plan.members, environ) == "image-analysis":
+        scene = replace(scene, emulator=replace(scene.emulator, vision_rpm=plan.members[0].limits.vision_rpm))
     return replace(scene, emulator=load_scenario(scenario).applied_to(scene.emulator)) if scenario else scene
 
 
@@ -139,8 +142,9 @@ def _play(
     clock: Clock = SystemClock() if speed == 1 else ScaledClock(speed)
     with emulator_child(emulator) as child, asyncio.Runner(loop_factory=loop_factory()) as runner:
         pointed = pointed_at(plan, child.address, str(out), speed)
+        environ = environment(environ, plan.members, child.address)
         try:
-            summary = runner.run(run_live(pointed, clock, environment(environ, plan.members), observer, choose))
+            summary = runner.run(run_live(pointed, clock, environ, observer, choose))
         except RunError as error:
             if not isinstance(error.summary, Summary):
                 raise

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from pipeline.api.endpoint import catalogue_name, split_name
 from pipeline.api.pool.members import MemberOptions
+from pipeline.api.vision.resource import ENDPOINT_VARIABLE, KEY_VARIABLE
 from pipeline.emulator.options import EmulatorOptions, EndpointOptions
 from pipeline.engine.plan import Plan
 
@@ -58,9 +59,11 @@ class Scene:
 
     def images_per_second(self, tokens_each: float) -> float:
         """What limits and concurrency allow, for requests that are admitted as so many tokens."""
-        return sum(
+        asked = sum(
             _images_per_second(self.endpoint(name), count, tokens_each) for name, count in self.concurrency.items()
         )
+        looked_at = self.emulator.vision_rpm
+        return min(asked, looked_at / 60) if looked_at else asked
 
     @property
     def highest_speed(self) -> float:
@@ -83,14 +86,16 @@ def set_scene(members: Sequence[MemberOptions], answer_tokens: int, reasons: boo
 def unlimited_plan(plan: Plan) -> Plan:
     """The same plan as fast as it goes: what is left is this machine."""
     # A number that never holds, since without one the throttle would start slowly.
-    members = (replace(each, limits=replace(each.limits, rpm=NO_LIMIT, tpm=None)) for each in plan.members)
+    members = (
+        replace(each, limits=replace(each.limits, rpm=NO_LIMIT, tpm=None, vision_rpm=NO_LIMIT)) for each in plan.members
+    )
     return replace(plan, members=tuple(members), run=replace(plan.run, max_cost=None, deadline=None))
 
 
 def unlimited_emulator(options: EmulatorOptions) -> EmulatorOptions:
     """The emulator for it."""
     endpoints = {name: _unlimited(each) for name, each in options.endpoints.items()}
-    return replace(_unlimited(options), endpoints=endpoints, scenario=())
+    return replace(_unlimited(options), endpoints=endpoints, scenario=(), vision_rpm=None)
 
 
 def pointed_at(plan: Plan, address: str, out: str, speed: float) -> Plan:
@@ -112,11 +117,12 @@ def pointed_at(plan: Plan, address: str, out: str, speed: float) -> Plan:
     return replace(plan, members=members, out=out, run=replace(plan.run, limit=None, language=None))
 
 
-def environment(environ: Mapping[str, str], members: Sequence[MemberOptions]) -> dict[str, str]:
-    """No key and no address of a real account reaches the run."""
-    kept = {name: value for name, value in environ.items() if name not in ADDRESSES}
+def environment(environ: Mapping[str, str], members: Sequence[MemberOptions], address: str) -> dict[str, str]:
+    """No key and no address of a real account reaches the run; what looks at images is the emulator too."""
+    kept = {name: value for name, value in environ.items() if name not in (*ADDRESSES, ENDPOINT_VARIABLE, KEY_VARIABLE)}
     named = [member.key_env for member in members if member.key_env]
-    return kept | dict.fromkeys((*KEYS, *named), KEY)
+    vision = {ENDPOINT_VARIABLE: address, KEY_VARIABLE: KEY} if environ.get(ENDPOINT_VARIABLE) else {}
+    return kept | dict.fromkeys((*KEYS, *named), KEY) | vision
 
 
 def _emulated(member: MemberOptions, answer_tokens: int, reasons: bool) -> EndpointOptions:

@@ -203,7 +203,17 @@ def test_each_endpoint_of_a_pool_is_emulated(photos: Path) -> None:
         "http://127.0.0.1:1/east", "http://127.0.0.1:1/endpoint%202/v1",
     ]  # fmt: skip
     assert {member.limits.timeout_seconds for member in pointed.members} == {5.0}
-    environ = environment({"WEST_KEY": "secret", "OPENAI_BASE_URL": "https://real", "HOME": "/home"}, plan.members)
+    environ = environment(
+        {
+            "WEST_KEY": "secret",
+            "OPENAI_BASE_URL": "https://real",
+            "HOME": "/home",
+            "VISION_ENDPOINT": "https://v",
+            "VISION_KEY": "secret",
+        },
+        plan.members,
+        "http://127.0.0.1:1",
+    )
     assert "secret" not in environ.values()
     assert "OPENAI_BASE_URL" not in environ
     assert environ["HOME"] == "/home"
