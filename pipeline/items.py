@@ -249,6 +249,8 @@ class Answer:
     price_date: date | None = None
     remade: Request | None = None
     """What was sent in the end, where it is not what was to be asked: a smaller image, or several times."""
+    trouble: str | None = None
+    """Of the whole run, which it ends with: what was paid for before that is a row all the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,15 +65,17 @@ class Asker:
     async def ask(self, request: Request, remake: Remake, leaves: Callable[[], None] | None = None) -> Answer:
         """The answer, or the failure that is to be the image's row. `leaves` is called when a request goes out.
 
-        Raises RunError when the failure concerns the whole run, ThrottleClosed when the run stopped before an answer.
+        Raises RunError when the failure concerns the whole run, ThrottleClosed when the run stopped before an answer;
+        but when an earlier attempt is on the bill, that is the image's row, and its `trouble` says the rest.
         """
         course = _Course(request)
         try:
             return await self._ask(course, remake, leaves)
-        except ThrottleClosed:
-            if course.last is None or course.usage == Usage():
+        except (ThrottleClosed, RunError) as error:
+            if course.paid_for is None:
                 raise
-            return course.answer(course.last, self._clock)  # no answer, but it is on the bill: it becomes a row
+            answer = course.answer(course.paid_for, self._clock)
+            return replace(answer, trouble=str(error)) if isinstance(error, RunError) else answer
 
     async def _ask(self, course: "_Course", remake: Remake, leaves: Callable[[], None] | None) -> Answer:
         clock = self._clock
@@ -179,7 +181,8 @@ class _Course:
         self._reason = ""
         self._since = 0.0
         self._began: float | None = None
-        self.last: Reply | Failure | None = None
+        self.paid_for: Failure | None = None
+        """The last failure that is on the bill."""
         self.usage = Usage()
         self._billed: list[tuple[int | None, int | None]] = []
         """Image and prompt tokens predicted of each request that is on the bill."""
@@ -196,7 +199,8 @@ class _Course:
 
     def receives(self, outcome: Reply | Failure, permit: Permit, latency_seconds: float, queue_seconds: float) -> None:
         """Take in what one attempt came to and cost, whether its answer is of use or not."""
-        self.last = outcome
+        if isinstance(outcome, Failure) and outcome.usage != Usage():
+            self.paid_for = outcome
         self._latency_ms, self._queue_ms = round(latency_seconds * 1000), round(queue_seconds * 1000)
         self.usage = self.usage.plus(outcome.usage) if self.tries > 1 else outcome.usage
         if outcome.usage.prompt_tokens is not None:

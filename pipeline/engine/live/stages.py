@@ -226,12 +226,15 @@ async def _ask(line: Line, asking: Asking, request: Request) -> Asked | None:
 
 async def _answer(line: Line, asking: Asking, request: Request) -> Answer | None:
     try:
-        return None if line.stop.requested else await asking.provider.ask(request, asking.remake)
+        answer = None if line.stop.requested else await asking.provider.ask(request, asking.remake)
     except ThrottleClosed:
         return None
     except NightcapError as error:
         line.stop.fail(error)
         return None
+    if answer and answer.trouble:
+        line.stop.fail(RunError(answer.trouble))
+    return answer
 
 
 async def _done(line: Line, request: Request, outcome: Outcome | None) -> None:

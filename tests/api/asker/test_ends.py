@@ -11,14 +11,13 @@ from tests.api.asker.desk import BROKEN, DONE, KEY, NO_CHOICE, NO_DEPLOYMENT, af
 from tests.helpers.pool import limiter_of
 from tests.helpers.scripted_server import ScriptedServer, http
 
+REFUSED = http(401, {"error": {"code": "invalid_api_key", "message": f"Incorrect API key provided: {KEY}"}})
+
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (
-            http(401, {"error": {"code": "invalid_api_key", "message": f"Incorrect API key provided: {KEY}"}}),
-            "check the key",
-        ),
+        (REFUSED, "check the key"),
         (
             http(429, {"error": {"code": "insufficient_quota", "message": "You exceeded your quota."}}),
             "quota is used up",
@@ -110,4 +109,18 @@ async def test_a_stop_after_an_answer_that_was_paid_for_leaves_a_row(server: Scr
         d.clock.call_later(50, d.throttle.close)
         answer = await d.ask()
     assert isinstance(answer.outcome, Failure)
-    assert (answer.outcome.reason, answer.attempts, answer.cost_usd) == ("rate_limited", 2, 1112)
+    assert (answer.outcome.reason, answer.attempts, answer.cost_usd) == ("server_error", 2, 1112)
+    assert answer.trouble is None
+
+
+async def test_trouble_of_the_run_after_an_answer_that_was_paid_for_leaves_a_row(server: ScriptedServer) -> None:
+    server.answers.extend([NO_CHOICE, REFUSED])
+    async with desk(server.address) as d:
+        answer = await d.ask()
+        with pytest.raises(RunError, match="check the key"):
+            await d.ask()
+    assert isinstance(answer.outcome, Failure)
+    assert answer.outcome.reason == "server_error", "as the paid one failed: the next run asks again"
+    assert (answer.attempts, answer.cost_usd) == (2, 1112)
+    assert answer.trouble
+    assert "check the key" in answer.trouble

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -10,13 +11,15 @@ from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.live import stages
 from pipeline.engine.record import Unprepared
 from pipeline.errors import NightcapError, RunError, UserError
-from pipeline.items import Answer, Request, SourceImage
+from pipeline.items import Answer, Failure, Request, SourceImage
 from tests.engine.live.stages.staging import caption, keys, run, running
 from tests.engine.making import (
     MemoryStore,
     ScriptedProvider,
+    answer,
     image,
     line,
+    reply,
     until,
 )
 
@@ -56,6 +59,16 @@ async def test_trouble_of_the_account_stops_the_run() -> None:
     assert store.rows == []
     assert (str(of.stop.error), of.stop.reason) == ("The endpoint refused the credentials.", "trouble")
     assert of.in_flight.used == 0
+
+
+async def test_what_was_paid_for_before_the_trouble_is_a_row() -> None:
+    async def refuse(asked: Request) -> Answer:
+        return replace(answer(Failure("server_error", "Empty.", usage=reply().usage)), trouble="The quota is used up.")
+
+    of, provider, store = line(), ScriptedProvider(refuse), MemoryStore()
+    await run(of, keys(50), provider, store)
+    assert [(row.key, row.status, row.total_tokens) for row in store.rows] == [("0000", "failed", 275)]
+    assert (str(of.stop.error), of.stop.reason) == ("The quota is used up.", "trouble")
 
 
 @pytest.mark.parametrize("error", [RunError("The bucket is gone."), UserError("The folder cannot be read.")])
