@@ -23,13 +23,15 @@ class NightcapError(Exception):
     """Base of every error that Nightcap raises on purpose; the text is fit to be shown to a user as it is."""
 
     exit_code = 3
+    summary: object = None
+    """The `Summary` of what a run did before it, once the run has ended: a source may turn out wrong late."""
 
     def __init__(self, text: str) -> None:
         super().__init__(redact(text))
 
 
 class UserError(NightcapError):
-    """The user's command, job file or environment is wrong; nothing was spent."""
+    """The user's command, job file, source or environment is wrong."""
 
     exit_code = 2
 
@@ -56,8 +58,6 @@ class RunError(NightcapError):
     """Trouble that stops the whole run; what was answered before is recorded."""
 
     exit_code = 3
-    summary: object = None
-    """The `Summary` of what was done before the trouble, once the run has ended."""
 
 
 class Unavailable(RunError):

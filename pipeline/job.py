@@ -189,9 +189,9 @@ class Job:
 async def run_async(job: Job, observer: Observer | None = None) -> Summary:
     """Run a job to its end on the running event loop.
 
-    `observer` is called with the run's counters a few times a second. Raises UserError before anything is spent, and
-    RunError (its `summary` says what was done) for trouble that stops the run. First SIGINT or SIGTERM: finish what
-    was sent; second: stop at once.
+    `observer` is called with the run's counters a few times a second. Raises UserError for a wrong
+    setting, before anything is spent, or a source that turns out wrong late; RunError for trouble that stops the run.
+    Their `summary` says what was done before. First SIGINT or SIGTERM: finish what was sent; second: stop at once.
     """
     from pipeline.engine.live.run import run_live  # with HTTP client and Parquet: 0.5 s that an estimate does not need
 
@@ -208,9 +208,8 @@ async def run_async(job: Job, observer: Observer | None = None) -> Summary:
 
 def _ended_by(error: NightcapError, job: Job) -> Mapping[str, object]:
     """The summary of a run that has none, in the same words."""
-    summary = getattr(error, "summary", None)
-    if isinstance(summary, Summary):
-        return summary.to_dict()
+    if isinstance(error.summary, Summary):
+        return error.summary.to_dict()
     head = {"run_id": None, "out": without_secrets(job.out), "model": job.model.name, "exit_code": error.exit_code}
     return {**head, "stopped": "trouble", "message": str(error), "seconds": 0.0}
 

@@ -27,7 +27,7 @@ REASONS = (
     Reason("unsupported_format", "an image in a format that is not read"),
     Reason("bomb", "decoded it would have more than `max_pixels`"),
     Reason("unreadable", "gone, no permission, not a file, changed while it was read"),
-    Reason("access_denied", "its web server asks for a login, or a signature has expired"),
+    Reason("access_denied", "its web server asks for a login, or a signature has expired", "by the next run"),
     Reason(
         "private_address",
         "a web address in a private network, unless allowed; a file of this machine in a list from elsewhere",

@@ -39,7 +39,7 @@ def test_every_reason_that_the_code_gives_is_in_the_table() -> None:
 
 
 def test_the_next_run_asks_again_for_what_passes() -> None:
-    assert set(TRANSIENT) == TRANSIENT_REASONS - STOPS_THE_RUN | {"rate_limited", "left_out"}
+    assert set(TRANSIENT) == TRANSIENT_REASONS - STOPS_THE_RUN | {"rate_limited", "left_out", "access_denied"}
 
 
 def test_the_readme_has_the_same_table() -> None:

@@ -88,7 +88,7 @@ def run(
 
 def run_and_show(job: "Job", as_json: bool, quiet: bool) -> "Summary":
     """Run a job with a bar, and print how it ended."""
-    from pipeline.errors import RunError
+    from pipeline.errors import NightcapError
     from pipeline.job import run as run_job
     from pipeline.progress import open_progress
     from pipeline.report.summary import render_summary
@@ -96,7 +96,7 @@ def run_and_show(job: "Job", as_json: bool, quiet: bool) -> "Summary":
     try:
         with open_progress(quiet=quiet) as observer:
             summary = run_job(job, observer)
-    except RunError as error:
+    except NightcapError as error:
         _show(error.summary, as_json, quiet, render_summary)
         raise
     _show(summary, as_json, quiet, render_summary)

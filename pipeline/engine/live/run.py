@@ -55,8 +55,8 @@ async def run_live(
 ) -> Summary:
     """Caption what is listed, chosen and not finished.
 
-    Raises UserError before anything is spent, and RunError for trouble of the whole run, with the summary once there is
-    something to sum up.
+    Raises UserError, nearly always before anything is spent, and RunError for trouble of the whole run; both with the
+    summary once there is something to sum up.
     """
     model = find_model(catalogue_name(plan.model))
     check_pack(plan.members, environ)
@@ -91,7 +91,7 @@ async def run_live(
             run.stop.fail(error)
     if (trouble := run.stop.error) is None:
         return run.summarize()
-    if isinstance(trouble, RunError) and run.stats.listed:
+    if run.stats.listed if isinstance(trouble, RunError) else run.stats.recorded:
         trouble.summary = run.summarize()
     raise trouble
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline.emulator.app import Running
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.engine.live import run as live
+from pipeline.engine.live.stages import PAGE_IMAGES
 from pipeline.engine.stats import Summary
 from pipeline.errors import RunError, UserError
 from pipeline.items import SourceImage
@@ -86,6 +88,25 @@ async def test_a_disk_in_trouble_leaves_no_connection_to_a_source_open(tmp_path:
             await running
         del running
         gc.collect()  # a session that was left open would warn, and warnings are errors
+
+
+async def test_a_list_that_turns_out_wrong_late_ends_with_its_summary(photos: Path, emulator: Running) -> None:
+    names = [f"photos/{path.name}" for path in sorted(photos.iterdir())]
+    lines = [
+        {"path": names[number % 40], "id": number} for number in range(5 * PAGE_IMAGES)
+    ]  # more than waits between the stages
+    (photos.parent / "list.jsonl").write_text("\n".join(map(json.dumps, [*lines, {**lines[0], "id": 7}])))
+    job = job_for(photos.parent / "list.jsonl", emulator, key_column="id")
+    with pytest.raises(UserError, match="'7' comes twice") as caught:
+        await run_async(job)
+    summary = caught.value.summary
+    assert isinstance(summary, Summary)
+    assert (summary.stopped, summary.exit_code) == ("trouble", 2)
+    assert summary.stats.recorded == len(keys(job)) > 0 < summary.stats.cost_usd
+    again = job_for(photos.parent / "list.jsonl", emulator, key_column="nothing")
+    with pytest.raises(UserError) as caught:
+        await run_async(again)
+    assert caught.value.summary is None, "nothing was done"
 
 
 async def test_trouble_before_the_first_image_has_no_summary(photos: Path, emulator: Running) -> None:
