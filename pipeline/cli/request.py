@@ -18,7 +18,7 @@ from pipeline.cli.common.terminal import show_line
 @click.option(
     "--image-file", type=click.Path(path_type=Path), help="Where curl and python find the image as it is sent."
 )
-@click.option("--limit", type=click.IntRange(min=1), default=1, help="Of a source with many: the first N; default: 1.")
+@click.option("--limit", type=click.IntRange(min=1), default=1, help="The first N requests; default: 1.")
 def request(sources: tuple[str, ...], form: str, image_file: Path | None, limit: int, **options: Any) -> None:
     """Print what would be sent for an image: JSON without the image's bytes, a curl command, or Python with openai.
 

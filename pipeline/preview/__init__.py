@@ -25,6 +25,7 @@ from pipeline.api.pool.taken import request_limits
 from pipeline.api.prompts import own_prompts
 from pipeline.api.vision.analysis import analysis_endpoint
 from pipeline.api.vision.resource import KEY_VARIABLE, find_vision
+from pipeline.engine.packing.joining import packing_of
 from pipeline.engine.preparing.by_url import HEAD_BYTES
 from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.engine.preparing.rules import build_preparer, json_tail, within_limits
@@ -46,7 +47,8 @@ _HIDDEN = "\0image {}\0"
 class Preview:
     """One request that is not sent. Its headers name the variable that holds the key, as a shell does."""
 
-    key: str
+    keys: Sequence[str]
+    """Of what is asked about: one, or each of a pack."""
     endpoint: Endpoint
     pieces: Sequence[bytes]
     """Of the body: what stands before, between and after the base64 of its images."""
@@ -57,6 +59,10 @@ class Preview:
     """What is asked first, and who finds what then stands at the end of the prompt; None: nobody."""
 
     @property
+    def key(self) -> str:
+        return ", ".join(self.keys)
+
+    @property
     def headers(self) -> dict[str, str]:
         token = {"Authorization": "Bearer $TOKEN"} if self.endpoint.cloud else {}
         return {"Content-Type": "application/json", **self.endpoint.headers, **token}
@@ -64,10 +70,10 @@ class Preview:
     @property
     def file_names(self) -> list[str]:
         """For the images as they are sent."""
-        stem = re.sub(r"[^\w.-]+", "_", Path(self.key).stem) or "image"
-        if len(self.images) == 1:
-            return [f"{stem}.sent.{self.images[0].format}"]
-        return [f"{stem}.{number}.sent.{image.format}" for number, image in enumerate(self.images, start=1)]
+        stems = [re.sub(r"[^\w.-]+", "_", Path(key).stem) or "image" for key in self.keys]
+        if len(self.images) == len(set(stems)):
+            return [f"{stem}.sent.{image.format}" for stem, image in zip(stems, self.images, strict=True)]
+        return [f"{stems[0]}.{number}.sent.{image.format}" for number, image in enumerate(self.images, start=1)]
 
     def _body(self, shown: Sequence[str]) -> dict[str, Any]:
         """With these in place of the images' data URLs."""
@@ -122,7 +128,7 @@ class Preview:
 
 
 def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Preview]:
-    """For the first `count` images of the job's source, as the first of its endpoints would be asked.
+    """The first `count` requests for the job's source, as the first of its endpoints would be sent them.
 
     Raises UserError when the job asks nobody, and when an image cannot be made ready to send.
     """
@@ -133,18 +139,27 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Pr
         raise UserError("No source was given; name an image.")
     model = find_model(catalogue_name(member.model))
     endpoint = _endpoint(member, environ)
-    head = render_head(member.model, first_form(endpoint, model))
     source = open_source(job.source)
     limits = request_limits(job.members, environ)
     encode = json_tail(tail_template(member.model))
     before = _before(member.model, environ)
     prepare = build_preparer(job.source, job.image, member.model, model, limits, encode)
     listing = within_limits(own_prompts(source.list(), member.model.prompt), limits)
-    for image in islice(listing, count):
-        [request] = prepare([_read(source, image, member.model)])
-        if not isinstance(request, Request):
-            raise UserError(f"{image.key} would not be sent: {request.failure.message}")
-        yield replace(_preview(endpoint, head, request), before=before)
+
+    def prepared() -> Iterator[Request]:
+        for image in listing:
+            [request] = prepare([_read(source, image, member.model)])
+            if not isinstance(request, Request):
+                raise UserError(f"{image.key} would not be sent: {request.failure.message}")
+            yield request
+
+    form, packing = first_form(endpoint, model), packing_of(job.members, environ)
+    for together in islice(packing.packs(prepared()), count):
+        request = packing.join(together) if len(together) > 1 else together[0]
+        max_tokens = request.max_tokens or member.model.max_tokens
+        head = render_head(replace(member.model, max_tokens=max_tokens), form, request.pack)
+        shown = _preview(endpoint, head, request, [each.image.key for each in together])
+        yield replace(shown, before=before)
 
 
 def _size(image: LabelledImage) -> str:
@@ -152,10 +167,10 @@ def _size(image: LabelledImage) -> str:
     return f"{len(image.data)} bytes, {header.width}x{header.height}"
 
 
-def _preview(endpoint: Endpoint, head: bytes, request: Request) -> Preview:
+def _preview(endpoint: Endpoint, head: bytes, request: Request, keys: Sequence[str]) -> Preview:
     first, *others = around_images(request.body)
     images = [] if request.by_url else images_of(request.body)
-    return Preview(request.image.key, endpoint, (head + first, *others), images, request.predicted_prompt_tokens)
+    return Preview(keys, endpoint, (head + first, *others), images, request.predicted_prompt_tokens)
 
 
 def _read(source: Source, image: SourceImage, options: ModelOptions) -> Listed:

@@ -155,3 +155,26 @@ async def in_python(printed: str) -> str:
         await asyncio.to_thread(exec, printed, names)
     names["client"].close()
     return out.getvalue()
+
+
+@pytest.mark.integration
+async def test_a_pack_is_shown_as_it_is_sent(picture: Path, emulator: Running) -> None:
+    """JSON with each image's size; the program asks the very question of the run, from a file for each image."""
+    for number in range(3):
+        (picture.parent / f"{number}.png").write_bytes(encoded(photo(64, 48 + number), "png"))
+    names = ("0.png", "1.png", "2.png")
+    arguments = (*names, "-m", "gpt-4o", "--pack", "3", "--base-url", emulator.base_url)
+    told = json.loads(called("request", *arguments).out)
+    assert (told["key"], told["body"]["max_tokens"]) == ("0.png, 1.png, 2.png", 900)
+    assert told["body"]["response_format"] == {"type": "json_object"}
+    parts = told["body"]["messages"][-1]["content"]
+    assert [part["text"] for part in parts[1::2]] == ["Image 1:", "Image 2:", "Image 3:"]
+    ended = await asyncio.to_thread(called, "request", *arguments, "--as", "python")
+    assert [name for name in names if (picture.parent / name.replace(".png", ".sent.png")).exists()] == list(names)
+    shown = json.loads(await in_python(ended.out))
+    assert [entry["image"] for entry in shown["answers"]] == [1, 2, 3]
+    out = picture.parent / "out"
+    await run_async(
+        Job.create([picture.parent / name for name in names], out, model="gpt-4o", base_url=emulator.base_url, pack=3)
+    )
+    assert list(emulator.stats.asked.values()) == [2], "one question, asked twice"

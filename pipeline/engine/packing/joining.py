@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.api.endpoint import catalogue_name
@@ -79,6 +79,23 @@ class Packing:
         images = sum(request.predicted_image_tokens or 0 for request in together)
         count = len(together)
         return images + (self.text_tokens(count) or 0) + count * self.max_tokens <= self.most_tokens
+
+    def packs(self, requests: Iterable[Request]) -> Iterator[list[Request]]:
+        """What goes together when requests come one after the other, without a wait in between."""
+        together: list[Request] = []
+        for request in requests:
+            if not may_be_packed(request):
+                yield [request]
+                continue
+            if together and not self.has_room(together, request):
+                yield together
+                together = []
+            together.append(request)
+            if len(together) == self.size:
+                yield together
+                together = []
+        if together:
+            yield together
 
     def join(self, requests: Sequence[Request]) -> Request:
         """One request for the answers about all of them."""

@@ -5,10 +5,11 @@ import pytest
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import LabelledImage, tail_template
 from pipeline.api.pool.members import members_of
-from pipeline.engine.packing.joining import check_pack, labels_of, packed_prompt, packing_of
+from pipeline.engine.packing.joining import check_pack, labels_of, packed_prompt, packing_of, text_tokens
 from pipeline.errors import UserError
 from pipeline.job import Job
-from pipeline.models import find_model, prompt_tokens, text_tokens
+from pipeline.models import find_model, prompt_tokens
+from pipeline.models import text_tokens as tokens_of
 from tests.engine.making import request
 
 IMAGES = [("jpeg", b"first"), ("png", b"second image"), ("webp", b"")]
@@ -28,8 +29,16 @@ def test_the_prediction_is_the_models_rule_for_the_whole_request(name: str) -> N
     packing = packing_of(members_of(options, Job().limits, ()), {})
     joined = packing.join([request(key, packing.template.render("jpeg", b"x")) for key in "abc"])
     model, text = find_model(name), packed_prompt(options.prompt, 3, with_schema=False)
-    labels = sum(text_tokens(model, label) or 0 for label in labels_of(3))
+    labels = sum(tokens_of(model, label) or 0 for label in labels_of(3))
     assert joined.predicted_prompt_tokens == (prompt_tokens(model, "Be brief.", text, [255] * 3) or 0) + labels
+
+
+def test_what_a_pack_takes_beside_its_prompt_is_what_the_readme_says() -> None:
+    options, model = ModelOptions(name="openai:gpt-4o"), find_model("openai:gpt-4o")
+    alone = text_tokens(options, model, 1) or 0
+    for count in (2, 4, 10):
+        assert text_tokens(options, model, count) == alone + 26 + 4 * count
+    assert (text_tokens(options, model, 4) or 0) < 4 * alone, "even the shortest prompt pays in packs of four"
 
 
 @pytest.mark.parametrize(
