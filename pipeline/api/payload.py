@@ -127,10 +127,15 @@ class TailTemplate:
             parts += [ended, b'{"type":"text","text":', label, self.middle, mime, pybase64.b64encode(image.data)]
         return b"".join((*parts, _END))
 
+    @property
+    def beginning(self) -> bytes:
+        """Of what `render` makes of an image without a prompt of its own."""
+        return self.prompt + self.middle + b"data:image/"
+
     def join(self, tails: Sequence[bytes], labels: Sequence[str], prompt: str) -> bytes:
         """What `render_several` makes of images, from the tails that `render` has made of each: no base64 runs again.
 
-        Of images that have no prompt of their own; `prompt` is that of all of them together.
+        All of them have the `beginning`; `prompt` is that of all of them together.
         """
         parts: list[bytes | memoryview] = [json.dumps(prompt).encode()]
         for number, (label, tail) in enumerate(zip(labels, tails, strict=True)):

@@ -10,6 +10,7 @@ from pipeline.api.options import ModelOptions
 from pipeline.api.payload import TailTemplate, tail_template
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.taken import request_limits
+from pipeline.api.prompts import prompt_template
 from pipeline.errors import UserError
 from pipeline.items import Request
 from pipeline.models import Model, find_model, prompt_tokens
@@ -46,15 +47,6 @@ def text_tokens(options: ModelOptions, model: Model, count: int) -> int | None:
     return None if prompt is None or labels is None else prompt + labels
 
 
-def may_be_packed(request: Request) -> bool:
-    """Whether it asks the job's question, with the job's limit, about one image that is sent."""
-    image = request.image
-    asks_the_same = image.prompt is None and request.max_tokens is None
-    is_video = request.probe is not None and request.probe.duration is not None
-    is_one_image = not image.members and not is_video and not request.by_url
-    return asks_the_same and is_one_image and not request.alone
-
-
 @dataclass(frozen=True, slots=True)
 class Packing:
     """How the requests of a job are joined."""
@@ -71,6 +63,13 @@ class Packing:
     """Prompt and answer of one request, at most."""
     most_bytes: int
 
+    def may_join(self, request: Request) -> bool:
+        """Whether it asks the job's own question, with the job's limit, about one image that is sent: neither a group
+        nor a video, nor an image with a prompt of its own, nor the address of one.
+        """
+        asked = request.max_tokens is None and not request.alone
+        return asked and request.body.startswith(self.template.beginning)
+
     def has_room(self, requests: Sequence[Request], another: Request) -> bool:
         """Whether `another` may go with those that are together already."""
         together = [*requests, another]
@@ -84,7 +83,7 @@ class Packing:
         """What goes together when requests come one after the other, without a wait in between."""
         together: list[Request] = []
         for request in requests:
-            if not may_be_packed(request):
+            if not self.may_join(request):
                 yield [request]
                 continue
             if together and not self.has_room(together, request):
@@ -137,6 +136,9 @@ def check_pack(members: Sequence[MemberOptions], environ: Mapping[str, str]) -> 
     pack, model = options.pack, find_model(catalogue_name(options))
     if pack == 1:
         return
+    if options.enhance or prompt_template(options.prompt):
+        each = "enhance" if options.enhance else "a {column} in the prompt"
+        raise UserError(f"pack is {pack}, and with {each} every image has a prompt of its own; leave one of them out.")
     if model.provider == "builtin":
         raise UserError(f"{options.name} looks at one image at a time; leave out pack, or name another model.")
     limit = request_limits(members, environ).images

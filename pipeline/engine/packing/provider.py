@@ -15,7 +15,7 @@ from pipeline.api.options import LimitOptions
 from pipeline.api.pool.member import Tariff
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import Clock, Timer
-from pipeline.engine.packing.joining import Packing, may_be_packed
+from pipeline.engine.packing.joining import Packing
 from pipeline.engine.packing.splitting import ReadEntry, read_caption, split_answer
 from pipeline.engine.preparing.preparer import Encode
 from pipeline.items import Answer, Failure, Reply, Request, Respondent
@@ -78,7 +78,7 @@ class PackingProvider:
         self._close()
 
     async def ask(self, request: Request, remake: Remake) -> Answer:
-        if self._useless >= MOST_USELESS or not may_be_packed(request):
+        if self._useless >= MOST_USELESS or not self._packing.may_join(request):
             return await self._inner.ask(request, remake)
         result = await self._meet(request)
         if isinstance(result, Answer):

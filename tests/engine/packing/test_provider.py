@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.api.options import ModelOptions
-from pipeline.api.payload import tail_template
+from pipeline.api.payload import LabelledImage, tail_template
 from pipeline.api.pool.member import Tariff
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.packing.joining import Packing
@@ -103,10 +103,10 @@ async def test_what_is_there_is_asked_when_nothing_more_comes() -> None:
     [
         {"alone": True},
         {"max_tokens": 600},
-        {"by_url": True},
-        {"image": replace(request().image, prompt="My own.")},
-        {"image": replace(request().image, members=(request().image,))},
-        {"probe": replace(request().probe, duration=2.0)},
+        {"body": TEMPLATE.render("jpeg", b"a", "My own.")},
+        {"body": TEMPLATE.render_url("https://example.com/a.jpg")},
+        {"body": TEMPLATE.render_several([LabelledImage("Frame 1", "jpeg", b"a")])},
+        {"body": tail_template(ModelOptions(prompt="What is it?", detail="low")).render("jpeg", b"a")},
     ],
 )
 async def test_what_is_asked_otherwise_is_asked_alone(change: dict[str, object]) -> None:
