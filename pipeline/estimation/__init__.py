@@ -6,11 +6,13 @@ The room is not called `estimate` because that is the public function's name, wh
 
 import os
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipeline.api.endpoint import catalogue_name, enhancing_way
 from pipeline.api.options import DEFAULT_MODEL
+from pipeline.api.pool.taken import request_limits
 from pipeline.clock import SystemClock, utc
 from pipeline.engine.packing.joining import check_pack
 from pipeline.estimation.costs import History, estimate_model
@@ -20,7 +22,7 @@ from pipeline.estimation.result import Estimate, ModelEstimate, Range
 from pipeline.estimation.sizes import Sizes
 from pipeline.estimation.survey import Survey, survey_listing
 from pipeline.job import Job
-from pipeline.models import Model, best_dimensions, find_model
+from pipeline.models import Model, RequestLimits, best_dimensions, find_model
 from pipeline.sources import open_source
 
 __all__ = ["DEFAULT_MODELS", "Estimate", "ModelEstimate", "Range", "Survey", "estimate"]
@@ -63,7 +65,7 @@ def estimate(
     source = open_source(job.source)
     headers = HeaderReader(source, job.image, job.source.max_bytes, job.run.fetchers)
     surveys = survey_listing(
-        source, headers, groups, random.Random(0), sample, job.run.limit, observer, job.model.prompt
+        source, headers, groups, random.Random(0), sample, job.run.limit, observer, job.model.prompt, _widest(jobs)
     )
     measured = {is_done: (survey, Sizes.of(survey)) for is_done, survey in zip(groups, surveys, strict=True)}
     answers = [output.answers(each.request_hash) for each in jobs]
@@ -81,6 +83,12 @@ def estimate(
         )
     widest = max(surveys, key=lambda survey: survey.left)
     return Estimate(widest, job.model.image_policy, job.model.image_detail, tuple(rows))
+
+
+def _widest(jobs: Sequence[Job]) -> RequestLimits:
+    """The limits of the endpoint that takes most images in a request: there is one survey for all."""
+    limits = [request_limits(job.members, os.environ) for job in jobs]
+    return max(limits, key=lambda each: each.images.most if each.images else sys.maxsize)
 
 
 def _own_models(job: Job) -> Sequence[str]:

@@ -3,9 +3,10 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from itertools import chain
 from typing import Literal
 
 from pipeline.api.options import LimitOptions, ModelOptions
@@ -15,7 +16,7 @@ from pipeline.estimation.result import ModelEstimate, Range
 from pipeline.estimation.sizes import Sent, Sizes, is_countable, sent_under
 from pipeline.estimation.survey import Survey
 from pipeline.items import Usage
-from pipeline.models import FeeName, Model, Price, find_fee, find_price, prompt_tokens
+from pipeline.models import FeeName, Model, Price, find_fee, find_price, prompt_tokens, text_tokens
 
 CONFIDENCE_95 = 1.96
 CHARACTERS_PER_TOKEN = 4
@@ -83,7 +84,9 @@ def estimate_model(
     alone, exact = _text_tokens(model, options, survey.prompts)
     told = found_tokens(way, options.enhance)
     alone, exact = alone + told, exact and not told
-    packs = plan_packs(options, model, images, alone, own_prompts=bool(survey.prompts))
+    packs = plan_packs(options, model, images, alone, one_by_one=bool(survey.prompts or survey.groups))
+    labels, exact_labels = _label_tokens(model, survey)
+    packs, exact = replace(packs, text_tokens=packs.text_tokens + labels), exact and exact_labels
     text = packs.text_of_an_image(images)
     answers = _answers(model, options, history.answers)
     services = fees_of(way, options.enhance)
@@ -157,6 +160,19 @@ def _text_tokens(model: Model, options: ModelOptions, prompts: Sequence[str]) ->
     counts = [_tokens_with(model, options.system, prompt) for prompt in prompts or [options.prompt]]
     exact = not prompts and all(is_exact for _, is_exact in counts)
     return math.ceil(sum(count for count, _ in counts) / len(counts)), exact
+
+
+def _label_tokens(model: Model, survey: Survey) -> tuple[int, bool]:
+    """Of what stands before the images of groups; whether they are exact."""
+    groups, known = survey.groups.total(), len(survey.labels)
+    if not groups:
+        return 0, True
+    total, exact = 0, known == groups and not survey.sampled
+    for label in chain.from_iterable(survey.labels):
+        tokens = text_tokens(model, label)
+        exact = exact and tokens is not None
+        total += math.ceil(len(label) / CHARACTERS_PER_TOKEN) if tokens is None else tokens
+    return round(total * groups / known * survey.scale), exact
 
 
 def _tokens_with(model: Model, system: str, prompt: str) -> tuple[int, bool]:

@@ -19,8 +19,9 @@ T = TypeVar("T")
 
 SizeClass = tuple[int, int, bool]
 """Width, height, and whether the file is sent byte for byte where it need not be shrunk."""
-Look = SizeClass | str
-"""What a look at an image's header gave: its size, or the reason of the row that will fail."""
+Look = tuple[SizeClass, ...] | str
+"""What a look at headers gave: the size of an image, or of each that is asked about with it; or the reason of the row
+that will fail."""
 
 REMOTE_HEAD_BYTES = 32 * 1024
 """Of a file far away: holds the header of cameras' JPEGs with their thumbnails too, nearly always; half as much would
@@ -54,11 +55,10 @@ class HeaderReader:
 
         async def look_from_far(each: tuple[SourceImage, T]) -> tuple[SourceImage, T, Look]:
             image, context = each
-            remote = fetcher.remote(image)
-            if remote is None or self._is_too_large(image):
-                return image, context, self.look(image)
+            if image.failure:
+                return image, context, image.failure.reason
             try:
-                return image, context, self._judged(image, await _header(fetcher, remote, image))
+                return image, context, tuple([await self._far_or_near(fetcher, each) for each in pictures_of(image)])
             except ImageError as error:
                 return image, context, error.reason
 
@@ -67,25 +67,40 @@ class HeaderReader:
     def look(self, image: SourceImage) -> Look:
         if image.failure:
             return image.failure.reason
-        if self._is_too_large(image):
-            return "too_large"
         try:
-            return self._judged(image, probe_from(lambda count: self._read_head(image, count)))
+            return tuple(self._near(each) for each in pictures_of(image))
         except ImageError as error:
             return error.reason
 
-    def _is_too_large(self, image: SourceImage) -> bool:
-        return (image.bytes or 0) > self._max_bytes
+    def _near(self, image: SourceImage) -> SizeClass:
+        self._check_bytes(image)
+        return self._judged(image, probe_from(lambda count: self._read_head(image, count)))
 
-    def _judged(self, image: SourceImage, header: Probe) -> Look:
+    async def _far_or_near(self, fetcher: "Fetcher", image: SourceImage) -> SizeClass:
+        remote = fetcher.remote(image)
+        if remote is None:
+            return self._near(image)
+        self._check_bytes(image)
+        return self._judged(image, await _header(fetcher, remote, image))
+
+    def _check_bytes(self, image: SourceImage) -> None:
+        if (image.bytes or 0) > self._max_bytes:
+            raise ImageError("too_large", f"The file has {image.bytes} bytes.")
+
+    def _judged(self, image: SourceImage, header: Probe) -> SizeClass:
         width, height = header.width, header.height
         if width * height > self._max_pixels:
-            return "bomb"
+            raise ImageError("bomb", f"It has {width}x{height} pixels.")
         if width > MAX_SIDE_PX or height > MAX_SIDE_PX:
-            return "too_large"
+            raise ImageError("too_large", f"It has {width}x{height} pixels.")
         # What only pixels tell, transparency or a colour profile, is left out: it matters to the bytes sent alone.
         kept = header.format in self._pass_through and header.orientation == 1 and header.frames == 1
         return width, height, kept and (image.bytes or 0) <= self._max_sent_bytes
+
+
+def pictures_of(image: SourceImage) -> tuple[SourceImage, ...]:
+    """All that are asked about in its request."""
+    return image.members or (image,)
 
 
 async def _header(fetcher: "Fetcher", remote: RemoteSource, image: SourceImage) -> Probe:

@@ -27,11 +27,11 @@ class Packs:
         return self.text_tokens // images if images else 0
 
 
-def plan_packs(options: ModelOptions, model: Model, images: int, alone_tokens: int, *, own_prompts: bool) -> Packs:
-    """If every pack is full but the last. `alone_tokens`: text tokens of an image that is asked alone, as images with
-    prompts of their own are.
+def plan_packs(options: ModelOptions, model: Model, images: int, alone_tokens: int, *, one_by_one: bool) -> Packs:
+    """If every pack is full but the last. `alone_tokens`: text tokens of an image that is asked alone. `one_by_one`:
+    all are, because they have prompts of their own or are several already.
     """
-    if options.pack == 1 or own_prompts:
+    if options.pack == 1 or one_by_one:
         return Packs(images, images * alone_tokens)
     full, rest = divmod(images, options.pack)
     total = full * _text_of(options, model, options.pack, alone_tokens)

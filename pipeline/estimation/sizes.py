@@ -4,6 +4,8 @@ Where many images have a size of their own, an estimate would take its time here
 to 10 for asking `best_dimensions` about each.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,16 +31,20 @@ class Sizes:
     """Of all files of the class."""
     as_they_are: NDArray[np.bool_]
     """Whether they are sent byte for byte where they need not be shrunk."""
+    groups: Sequence[tuple[Ints, int]] = ()
+    """Of images that are asked about together: their rows here, and how many such groups there are."""
 
     @classmethod
     def of(cls, survey: Survey) -> "Sizes":
         kinds = np.array(list(survey.sizes), np.int64).reshape(-1, 3)
+        row_of = {kind: row for row, kind in enumerate(survey.sizes)}
         return cls(
             kinds[:, 0],
             kinds[:, 1],
             np.array(list(survey.sizes.values()), np.int64),
             np.array([survey.bytes[kind] for kind in survey.sizes], np.int64),
             kinds[:, 2].astype(np.bool_),
+            [(np.array([row_of[kind] for kind in group]), count) for group, count in survey.groups.items()],
         )
 
 
@@ -47,7 +53,7 @@ class Sent:
     """What is sent of the images probed, under one policy."""
 
     by_tokens: dict[int, int]
-    """Tokens of an image -> images; empty when the model's rule is unknown."""
+    """Image tokens of a request -> requests; empty when the model's rule is unknown."""
     tokens: int | None
     bytes: float
     """About; before base64."""
@@ -61,9 +67,19 @@ def sent_under(policy: str, sizes: Sizes, model: Model, detail: str, max_shrink:
     sent_bytes = float(np.where(unchanged, sizes.bytes, encoded).sum())
     if not is_countable(model, detail):
         return Sent({}, None, sent_bytes)
-    tokens, place = np.unique(image_tokens_array(model, widths, heights, detail), return_inverse=True)
-    images = np.bincount(place, sizes.images, len(tokens)).astype(np.int64)
-    return Sent(dict(zip(tokens.tolist(), images.tolist(), strict=True)), int((tokens * images).sum()), sent_bytes)
+    tokens = image_tokens_array(model, widths, heights, detail)
+    alone = sizes.images.copy()
+    by_tokens: Counter[int] = Counter()
+    for rows, count in sizes.groups:
+        np.subtract.at(alone, rows, count)
+        by_tokens[int(tokens[rows].sum())] += count
+    distinct, place = np.unique(tokens, return_inverse=True)
+    by_tokens.update(_counted(distinct, np.bincount(place, alone, len(distinct)).astype(np.int64)))
+    return Sent(dict(by_tokens), int((tokens * sizes.images).sum()), sent_bytes)
+
+
+def _counted(tokens: Ints, requests: Ints) -> dict[int, int]:
+    return {each: count for each, count in zip(tokens.tolist(), requests.tolist(), strict=True) if count}
 
 
 def is_countable(model: Model, detail: str) -> bool:

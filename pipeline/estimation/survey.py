@@ -7,14 +7,20 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipeline.api.prompts import own_prompts
+from pipeline.engine.preparing.preparer import labels_of
+from pipeline.engine.preparing.rules import within_limits
 from pipeline.errors import UserError
-from pipeline.estimation.headers import HeaderReader, Look, SizeClass
+from pipeline.estimation.headers import HeaderReader, Look, SizeClass, pictures_of
 from pipeline.items import SourceImage
+from pipeline.models import RequestLimits
 from pipeline.sources import Source
 
 PROGRESS_IMAGES = 1000
 PROMPTS = 500
 """Own prompts that are kept, to tell their usual length."""
+LABELS = 1000
+"""Groups whose labels are kept, for the same."""
+NO_LIMITS = RequestLimits()
 T = TypeVar("T")
 
 IsDone = Callable[[SourceImage], bool]
@@ -32,11 +38,15 @@ class Survey:
     unreadable: Counter[str] = field(default_factory=Counter)
     """By reason, of the images looked at; they will be failed rows that cost nothing."""
     sizes: Counter[SizeClass] = field(default_factory=Counter)
-    """Images probed."""
+    """Images probed, also those that are asked about together with others."""
     bytes: Counter[SizeClass] = field(default_factory=Counter)
     """Of their files."""
     limited: bool = False
     """The listing goes on after the images that the job's `limit` allows."""
+    groups: Counter[tuple[SizeClass, ...]] = field(default_factory=Counter)
+    """Those that are asked about together: how many times images of these sizes."""
+    labels: list[Sequence[str]] = field(default_factory=list)
+    """What the model is told before each image, of the first groups."""
     prompts: list[str] = field(default_factory=list)
     """Drawn evenly from images that have their own; none when all have the job's."""
 
@@ -72,10 +82,15 @@ class Survey:
     def add(self, image: SourceImage, look: Look) -> None:
         if isinstance(look, str):
             self.unreadable[look] += 1
-        else:
-            self.probed += 1
-            self.sizes[look] += 1
-            self.bytes[look] += image.bytes or 0
+            return
+        self.probed += 1
+        for size, each in zip(look, pictures_of(image), strict=True):
+            self.sizes[size] += 1
+            self.bytes[size] += each.bytes or 0
+        if image.members:
+            self.groups[tuple(sorted(look))] += 1
+            if len(self.labels) < LABELS:
+                self.labels.append(labels_of(image))
 
 
 def survey_listing(
@@ -87,16 +102,19 @@ def survey_listing(
     limit: int | None = None,
     observer: Callable[[int], None] | None = None,
     prompt: str = "",
+    limits: RequestLimits = NO_LIMITS,
 ) -> list[Survey]:
     """One pass over the listing, and a survey of what is left for each of `finished` (None: nothing is done yet).
 
     `sample`: look at so many of the images that are left, drawn evenly; None: at all. `limit`: stop when so many are
     left. `observer` is told now and then how many were listed. `prompt` is the job's, which columns may go into.
+    Groups of more images than `limits` allow will fail.
     """
     if sample is not None and sample < 1:
         raise UserError(f"The sample is {sample}; give how many images to look at, 1 or more.")
     groups = [_Group(is_done, rng, sample, limit) for is_done in finished]
-    for image, takers, look in headers.look_at(_to_look_at(source, groups, limit, observer, prompt)):
+    listing = within_limits(own_prompts(source.list(), prompt), limits)
+    for image, takers, look in headers.look_at(_to_look_at(listing, groups, limit, observer)):
         for group in takers:
             group.survey.add(image, look)
     drawn = ((image, each) for each in groups for image in each.drawn)
@@ -106,14 +124,13 @@ def survey_listing(
 
 
 def _to_look_at(
-    source: Source,
+    listing: Iterator[SourceImage],
     groups: Sequence["_Group"],
     limit: int | None,
     observer: Callable[[int], None] | None,
-    prompt: str,
 ) -> Iterator[tuple[SourceImage, list["_Group"]]]:
     """Images whose header is wanted now, and by whom."""
-    for listed, image in enumerate(own_prompts(source.list(), prompt), start=1):
+    for listed, image in enumerate(listing, start=1):
         if observer is not None and listed % PROGRESS_IMAGES == 0:
             observer(listed)
         if takers := [group for group in groups if group.takes(image)]:

@@ -23,6 +23,10 @@ def _listing(estimate: Estimate) -> list[str]:
     of = f" of {survey.listed:,} listed" if survey.listed != survey.images else ""
     limit = ", as many as the limit allows" if survey.limited else ""
     images = "1 image" if survey.images == 1 else f"{survey.images:,} images"
+    if survey.groups:
+        members = sum(len(group) * count for group, count in survey.groups.items())
+        together = round(survey.groups.total() * survey.scale), round(members * survey.scale)
+        images = f"{survey.images:,} rows, {together[0]:,} of them groups of {together[1]:,} images,"
     lines = [f"{images}{of} to caption{limit}; {_size(survey.total_bytes)}"]
     lines += [f"{row.done:,} are finished in the output by {row.model}" for row in estimate.models if row.done]
     lines += [

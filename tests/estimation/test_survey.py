@@ -67,7 +67,7 @@ def test_what_may_be_sent_byte_for_byte(data: bytes, as_it_is: bool) -> None:
 def test_a_file_above_what_may_be_sent_is_encoded_anew() -> None:
     source = Listing({"a": encoded(photo(), "png")})
     look = look_at(source, ImageOptions(max_sent_bytes=100)).look
-    assert [look(image) for image in source.list()] == [(64, 48, False)]
+    assert [look(image) for image in source.list()] == [((64, 48, False),)]
 
 
 def test_images_that_will_fail_by_reason() -> None:
