@@ -15,6 +15,7 @@ from pipeline.api.options import DEFAULT_MODEL
 from pipeline.api.pool.taken import request_limits
 from pipeline.clock import SystemClock, utc
 from pipeline.engine.packing.joining import check_pack
+from pipeline.engine.preparing.rules import check_groups
 from pipeline.estimation.costs import History, estimate_model
 from pipeline.estimation.headers import HeaderReader
 from pipeline.estimation.output import Output
@@ -59,6 +60,7 @@ def estimate(
     known = [_known_model(each) for each in jobs]
     for each in jobs:
         check_pack(each.members, os.environ)
+        check_groups(each.source, each.model, request_limits(each.members, os.environ))
     output = Output(job.out)
     finished = [output.finished(each.request_hash) for each in jobs]
     groups = list(dict.fromkeys(finished))  # requests of which nothing is finished share one survey

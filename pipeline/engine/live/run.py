@@ -30,7 +30,7 @@ from pipeline.engine.packing.provider import PackingProvider
 from pipeline.engine.plan import Plan
 from pipeline.engine.pools import alone, on, open_pools
 from pipeline.engine.preparing.processes import open_processes
-from pipeline.engine.preparing.rules import best_fit, build_preparer
+from pipeline.engine.preparing.rules import best_fit, build_preparer, check_groups
 from pipeline.engine.providers import open_provider
 from pipeline.engine.raw import RawReplies
 from pipeline.engine.stats import Observer, RunStats, Summary
@@ -62,10 +62,7 @@ async def run_live(
     check_pack(plan.members, environ)
     best_fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
     limits = request_limits(plan.members, environ)
-    if plan.source.group_by and limits.images and limits.images.most < 2:
-        raise UserError(
-            f"group_by asks about several images, and {plan.model.name} takes {limits.images}; name another."
-        )
+    check_groups(plan.source, plan.model, limits)
     if plan.store.keep_raw and model.provider == "builtin":
         raise UserError(f"{model} is no endpoint, so there are no replies to keep; leave out keep_raw.")
     deadline = parse_deadline(plan.run.deadline, clock.time()) if plan.run.deadline else None

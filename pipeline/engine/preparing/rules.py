@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import LabelledImage, TailTemplate, tail_template
 from pipeline.engine.preparing.preparer import Encode, Fit, Preparer
+from pipeline.errors import UserError
 from pipeline.images import Bound, ImageOptions, SendBounds
 from pipeline.items import Failure, Prepared, SourceImage
 from pipeline.models import Model, RequestLimits, best_dimensions, prompt_tokens, text_tokens
@@ -101,6 +102,16 @@ def send_bounds(images: ImageOptions, options: ModelOptions, limits: RequestLimi
         Bound(side.most, side.source) if side else None,
         may_shrink=options.image_policy != "original",
     )
+
+
+def check_groups(source: SourceOptions, options: ModelOptions, limits: RequestLimits) -> None:
+    """UserError for groups of images where a request is about one."""
+    if not source.group_by:
+        return
+    if limits.images and limits.images.most < 2:
+        raise UserError(f"group_by asks about several images, and {options.name} takes {limits.images}; name another.")
+    if options.enhance:
+        raise UserError("group_by asks about several images, and enhance looks at one; leave out one of them.")
 
 
 def within_limits(listing: Iterable[SourceImage], limits: RequestLimits) -> Iterator[SourceImage]:

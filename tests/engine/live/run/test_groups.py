@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import Job, run_async
+from pipeline import Job, estimate, run_async
 from pipeline.emulator.app import Running
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
@@ -98,10 +98,16 @@ async def test_a_group_of_more_than_the_provider_takes_is_never_sent(
     assert emulator.stats.requests == 2
 
 
-async def test_the_offline_describer_looks_at_one_image(photos: Path) -> None:
+async def test_what_looks_at_one_image_is_not_asked_about_several(photos: Path) -> None:
     job = Job.create(photos, photos.parent / "out", group_by="folder")
-    with pytest.raises(UserError, match="builtin:describe takes 1"):
-        await run_async(job)
+    for wrong, words in (
+        (job, "builtin:describe takes 1"),
+        (job.overlay(model="openai:gpt-4o", enhance=["ocr"]), "enhance looks at one"),
+    ):
+        with pytest.raises(UserError, match=words):
+            await run_async(wrong)
+        with pytest.raises(UserError, match=words):
+            estimate(wrong)
 
 
 async def test_what_a_gateway_finds_too_large_is_sent_smaller(photos: Path) -> None:
