@@ -61,10 +61,10 @@ def _endpoints(job: Job, environ: Mapping[str, str]) -> list[Check]:
     except NightcapError as error:
         return [Check("model", error.exit_code, str(error))]
     checks = [_check("model", lambda: _model(members[0].model))]
-    if members[0].model.name.startswith("builtin:"):
-        return [*checks, _check("describer", _describer)]
     if members[0].model.enhance:
         checks.append(_check("enhance", partial(_enhance, members, environ)))
+    if members[0].model.name.startswith("builtin:"):
+        return [*checks, _check("describer", _describer)]
     for member in members:
         named = f"{member.name}: " if member.name else ""
         credentials = _check("credentials", partial(_credentials, member, environ), named)

@@ -67,6 +67,11 @@ class Job:
     run: RunOptions = field(default_factory=RunOptions)
     notify: NotifyOptions = field(default_factory=NotifyOptions)
 
+    def __post_init__(self) -> None:
+        together = "group_by" if self.source.group_by else "video" if asks_videos(self.source) else None
+        if self.model.enhance and together:
+            raise UserError(f"enhance takes one image in a request, and {together} asks about several; leave one out.")
+
     @classmethod
     def create(cls, sources: str | Path | Sequence[str | Path], out: str | Path, **options: Any) -> Self:
         """A job from flat names: `Job.create("photos", "captions", model="openai:gpt-4o", rpm=500)`."""

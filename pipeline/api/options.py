@@ -74,6 +74,8 @@ class ModelOptions:
                 raise UserError(f"enhance names {name!r}; it takes {' and '.join(ENHANCEMENTS)}.")
         if self.enhance_with != "auto" and not self.enhance:
             raise UserError(f"enhance_with is {self.enhance_with!r}, and nothing is to be found: give enhance too.")
+        if self.enhance and self.pack > 1:
+            raise UserError(f"enhance takes one image in a request, and pack is {self.pack}; leave one out.")
         # In one order, as the same is asked for in any.
         object.__setattr__(self, "enhance", tuple(name for name in ENHANCEMENTS if name in self.enhance))
         if self.frames < 1:

@@ -12,6 +12,7 @@ import click
 from pipeline.cli.common.terminal import open_log, show_line
 from pipeline.cli.compact import compact
 from pipeline.cli.doctor import doctor
+from pipeline.cli.draw import draw
 from pipeline.cli.emulate import emulate
 from pipeline.cli.estimate import estimate
 from pipeline.cli.models import models
@@ -30,7 +31,7 @@ def nightcap() -> None:
     """Caption image collections in bulk: exact tokens, known costs, nothing lost, nothing paid twice."""
 
 
-for command in (run, estimate, status, retry, compact, models, tokens, request, doctor, emulate, video):
+for command in (run, estimate, status, retry, compact, models, tokens, request, draw, doctor, emulate, video):
     nightcap.add_command(command)
 
 

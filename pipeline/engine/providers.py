@@ -21,7 +21,7 @@ from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.opening import open_pool
 from pipeline.api.throttle import Throttle
 from pipeline.clock import Clock, utc
-from pipeline.engine.enhancing.opening import open_enhanced
+from pipeline.engine.enhancing.opening import open_enhanced, way_of_all
 from pipeline.engine.preparing.preparer import Encode, failure_of
 from pipeline.engine.preparing.rules import image_itself, json_tail
 from pipeline.items import Answer, Failure, Reply, Request, Respondent, Usage
@@ -89,6 +89,7 @@ async def open_provider(
     When `max_cost` (USD) has no room for another request, nothing leaves any more and `on_spent` is called. Raises
     UserError when a credential or an extra is missing, and when nobody knows what a request costs at most.
     """
+    way_of_all(members, environ)  # says whether anybody can look for what the job wants to be found
     if model.provider == "builtin":
         from pipeline.builtin import load_describer
 

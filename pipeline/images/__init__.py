@@ -1,5 +1,6 @@
 """Bytes to bytes: reads headers, decodes, turns, shrinks, encodes. Knows no model; the only room with Pillow."""
 
+from pipeline.images.draw import draw_polygons
 from pipeline.images.fingerprint import fingerprint
 from pipeline.images.frames import encode_rgb
 from pipeline.images.hashing import hash_bytes, hash_file
@@ -17,6 +18,7 @@ __all__ = [
     "NeedMoreBytes",
     "SendBounds",
     "decode_rgb",
+    "draw_polygons",
     "encode_rgb",
     "fingerprint",
     "hash_bytes",
