@@ -9,6 +9,9 @@ from pipeline.errors import UserError
 DEFAULT_MODEL = "builtin:describe"
 # Of an endpoint that nobody has described; memory for bodies in flight is limited elsewhere.
 MOST_IN_FLIGHT = 256
+# More is a slip of the finger, and would be reckoned with or waited for: the ports of a host, a number beyond doubles.
+HIGHEST_COUNT = 65_536
+HIGHEST_LIMIT = 10**12
 ENHANCEMENTS = ("ocr", "grounding")
 DEFAULT_PROMPT = "Describe this image in one or two plain sentences."
 # What the default becomes for a video.
@@ -131,16 +134,16 @@ class LimitOptions:
     def __post_init__(self) -> None:
         for name in ("rpm", "tpm", "timeout_seconds", "patience_seconds", "vision_rpm"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise UserError(f"{name} is {value}; give a number above 0.")
+            if value is not None and not 0 < value <= HIGHEST_LIMIT:
+                raise UserError(f"{name} is {value}; give a number above 0, at most {HIGHEST_LIMIT:,}.")
         for name in ("request_windows", "token_windows"):
             for seconds in getattr(self, name) or ():
                 if not 1 <= seconds <= 60:
                     raise UserError(f"{name} has {seconds}; give seconds between 1 and 60.")
         for name in ("concurrency", "max_attempts"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{name} is {value}; give 1 or more.")
+            if value is not None and not 1 <= value <= HIGHEST_COUNT:
+                raise UserError(f"{name} is {value}; give 1 or more, at most {HIGHEST_COUNT:,}.")
 
     @property
     def most_in_flight(self) -> int:

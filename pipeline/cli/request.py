@@ -18,20 +18,23 @@ from pipeline.cli.common.terminal import show_line
 @click.option(
     "--image-file", type=click.Path(path_type=Path), help="Where curl and python find the image as it is sent."
 )
+@click.option("--endpoint", help="Of several endpoints of a job file, by name; default: the first.")
 @click.option("--limit", type=click.IntRange(min=1), default=1, help="The first N requests; default: 1.")
-def request(sources: tuple[str, ...], form: str, image_file: Path | None, limit: int, **options: Any) -> None:
+def request(
+    sources: tuple[str, ...], form: str, image_file: Path | None, endpoint: str | None, limit: int, **options: Any
+) -> None:
     """Print what would be sent for an image: JSON without the image's bytes, a curl command, or Python with openai.
 
     Sends nothing. Keys appear by the name of their variable only. The commands send the image as Nightcap would, shrunk
     and turned, from a file that is written beside you (NAME.sent.jpeg), or to --image-file. IMAGE is any source that
-    `run` takes; of several endpoints of a job file the first is shown.
+    `run` takes.
     """
     from pipeline.errors import UserError
     from pipeline.preview import preview
 
     if image_file and (limit > 1 or form == "json"):
         raise UserError("--image-file is the file of one image, for --as curl or --as python.")
-    for found in preview(read_job(sources, options), os.environ, limit):
+    for found in preview(read_job(sources, options), os.environ, limit, endpoint):
         if form == "json":
             click.echo(json.dumps(found.to_dict(), indent=2))
             continue

@@ -127,12 +127,12 @@ class Preview:
         return "# In a run, what was found in the image stands at the end of the prompt.\n" if self.before else ""
 
 
-def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Preview]:
-    """The first `count` requests for the job's source, as the first of its endpoints would be sent them.
+def preview(job: Job, environ: Mapping[str, str], count: int = 1, named: str | None = None) -> Iterator[Preview]:
+    """The first `count` requests for the job's source, as the endpoint so `named`, or the first, would be sent them.
 
     Raises UserError when the job asks nobody, and when an image cannot be made ready to send.
     """
-    member = job.members[0]
+    member = _member(job.members, named)
     if split_name(member.model.name)[0] == "builtin":
         raise UserError(f"{member.model.name} sends nothing; name a model of an endpoint, e.g. --model openai:gpt-4o.")
     if not job.source.paths:
@@ -161,6 +161,14 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1) -> Iterator[Pr
         head = render_head(replace(member.model, max_tokens=max_tokens), form, request.pack)
         shown = _preview(endpoint, head, request, [each.image.key for each in together])
         yield replace(shown, before=before)
+
+
+def _member(members: Sequence[MemberOptions], name: str | None) -> MemberOptions:
+    found = members[0] if name is None else next((member for member in members if member.name == name), None)
+    if found is None:
+        known = ", ".join(member.name for member in members if member.name)
+        raise UserError(f"There is no endpoint {name!r}; " + (f"there are {known}." if known else "the job has one."))
+    return found
 
 
 def _size(image: LabelledImage) -> str:

@@ -49,10 +49,17 @@ def test_a_job_file_and_its_options(picture: Path) -> None:
     (picture.parent / "job.toml").write_text(
         "[source]\npaths = ['.']\n[model]\nazure_model = 'gpt-4o'\n"
         "[[endpoint]]\nmodel = 'azure:west'\nbase_url = 'https://west.openai.azure.us'\nkey_env = 'WEST_KEY'\n"
+        "[[endpoint]]\nname = 'east'\nmodel = 'azure:east'\nbase_url = 'https://east.openai.azure.us'\n"
     )
     told = json.loads(called("request", "job.toml", "--max-tokens", "77").out)
     assert told["headers"]["api-key"] == "$WEST_KEY"
     assert (told["body"]["model"], told["body"]["max_tokens"]) == ("west", 77)
+    told = json.loads(called("request", "job.toml", "--endpoint", "east").out)
+    assert told["url"].startswith("https://east.")
+    refused = called("request", "job.toml", "--endpoint", "north")
+    assert (refused.code, refused.out) == (2, "")
+    assert "There is no endpoint 'north'; there are endpoint 1, east." in refused.err
+    assert "the job has one" in called("request", picture, "-m", "gpt-4o", "--endpoint", "east").err
 
 
 def test_what_cannot_be_sent_is_a_sentence(picture: Path) -> None:

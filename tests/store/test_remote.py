@@ -6,11 +6,14 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+import obstore
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import NightcapError
+from pipeline.errors import NightcapError, UserError
+from pipeline.objects import open_objects
+from pipeline.store import try_output
 from pipeline.store.dataset import Store
 from pipeline.store.folders.folder import JOURNAL
 from pipeline.store.folders.remote_lock import STALE_SECONDS
@@ -126,3 +129,13 @@ def test_whatever_happens_to_requests_and_processes(plan: list[tuple[int, dict[i
         world.night(0, {})
         assert dict(rows_of(world.bucket)) == world.versions
         assert len(rows_of(world.bucket)) == IMAGES
+
+
+def test_a_look_at_an_output_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTCAP_STATE_DIR", str(tmp_path / "state"))
+    assert try_output("memory://looked-at/out") == "memory://looked-at/out"
+    assert not list(tmp_path.iterdir())
+    assert not list(obstore.list(open_objects("memory://looked-at").store))
+    (tmp_path / "state").touch()
+    with pytest.raises(UserError, match="state"):
+        try_output("memory://looked-at/out")

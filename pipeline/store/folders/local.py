@@ -77,11 +77,7 @@ class LocalFolder:
             raise UserError(f"Output {root} holds other files; choose a new or an empty folder.")
 
     def try_writing(self) -> None:
-        folder = self.root.absolute()
-        while not folder.exists():
-            folder = folder.parent
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        try_writing(self.root)
 
     def create(self) -> None:
         for folder in (self._writing, self.root / RUNS):
@@ -181,3 +177,12 @@ def _fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def try_writing(folder: Path) -> None:
+    """Raises OSError when no file can be made in `folder`, or where it would be made; leaves nothing behind."""
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    with tempfile.TemporaryFile(dir=folder):
+        pass

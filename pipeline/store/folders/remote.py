@@ -89,17 +89,14 @@ class RemoteFolder:
             raise UserError(f"Output {self} holds other objects; choose a new or an empty prefix.")
 
     def try_writing(self) -> None:
-        self._make_state()
+        local.try_writing(self._writing)
         probe = f"{self._prefix}{STATE}/probe"
         self._hasty.put(probe, b"")
         self._hasty.delete(probe)
 
     def create(self) -> None:
-        self._make_state()
-        local.sync(self.state.parent, self.step)
-
-    def _make_state(self) -> None:
         self._writing.mkdir(mode=0o700, parents=True, exist_ok=True)
+        local.sync(self.state.parent, self.step)
 
     def lock(self, clock: Clock, run_id: str) -> WriterLock:
         here = Lock(self.state / "lock", clock, str(self))
