@@ -47,6 +47,8 @@ class SourceImage:
     """The images that are asked about together, in order, when this one stands for them; empty: a single image."""
     failure: "Failure | None" = None
     """Why it will not be captioned, when the listing knows already: nothing is read, this is its row."""
+    duration: float | None = None
+    """Seconds, of a video that is not read here, where the listing says them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,9 @@ class Job:
         # Whoever of several answers, and in whatever order they stand in the file.
         name = min(_underlying(member.model) for member in self.members)
         # Not the dimensions alone: whatever changes the bytes that the model sees changes the request.
-        identity = replace(self.model, name=name, azure_model=None, base_url=None, api_version=None)
+        identity = replace(
+            self.model, name=name, azure_model=None, base_url=None, api_version=None, video_access="auto"
+        )
         asked = {name: value for name, value in asdict(identity).items() if name in HASHED or value != _DEFAULTS[name]}
         asked["detail"] = self.model.image_detail
         parts: dict[str, object] = {"model": asked, "jpeg_quality": self.image.jpeg_quality}

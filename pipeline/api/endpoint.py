@@ -17,6 +17,7 @@ from pipeline.api.options import Auth, ModelOptions
 from pipeline.api.quirks import check_temperature, server_at
 from pipeline.api.vision.extensions import Extension, image_extension
 from pipeline.api.vision.resource import find_vision
+from pipeline.api.vision.video import check_video, video_extension
 from pipeline.api.vision.ways import Way, choose_way
 from pipeline.errors import UserError
 
@@ -101,6 +102,8 @@ def resolve_endpoint(
     if auth == "entra" and provider != "azure":
         raise UserError(f"auth = 'entra' is for Azure; {options.name} takes a key.")
     variable = key_env or key_variable(options, environ)
+    if options.video_index:
+        check_video(options, provider, azure_version(options, environ))
     key = None if auth == "entra" else read_key(variable, environ)
     if not key and (key_env or auth == "key"):
         raise UserError(f"{variable} is not set; export the key of {options.name} under that name.")
@@ -149,7 +152,9 @@ def _azure(deployment: str, options: ModelOptions, environ: Mapping[str, str], k
         return Endpoint("azure", url, models_url, headers, deployment, deployment, cloud)
     query = f"api-version={quote(version, safe='')}"
     extension = None
-    if enhancing_way(options, environ) == "azure-openai":
+    if options.video_index:
+        extension = video_extension(options, parts.hostname or "", find_vision(environ))
+    elif enhancing_way(options, environ) == "azure-openai":
         extension = image_extension(options.enhance, find_vision(environ))
     path = "extensions/chat/completions" if extension else "chat/completions"
     url = f"{base}/deployments/{quote(deployment, safe='')}/{path}?{query}"

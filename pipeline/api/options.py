@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pipeline.api.retrieval.names import check_index_name
 from pipeline.errors import UserError
 
 DEFAULT_MODEL = "builtin:describe"
@@ -18,6 +19,8 @@ DEFAULT_PROMPT = "Describe this image in one or two plain sentences."
 DEFAULT_VIDEO_PROMPT = (
     "Describe this video in one or two plain sentences. You see frames of it, each after the time at which it is shown."
 )
+DEFAULT_INDEXED_PROMPT = "Describe this video in one or two plain sentences."
+VideoAccess = Literal["auto", "vision", "vision-endpoint", "ai-services", "managed-identity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,13 @@ class ModelOptions:
     enhance_with: Literal["auto", "azure-openai", "image-analysis", "rapidocr"] = "auto"
     """Who looks: Azure OpenAI itself (api-versions up to 2024-03-01-preview), Azure AI Vision's Image Analysis, or
     RapidOCR on this machine (text alone); auto: the first of them that is there."""
+    video_index: str | None = None
+    """Name of an index of Azure AI Vision: the sources are videos, which the model's service finds there by their ids
+    (api-versions up to 2024-03-01-preview)."""
+    video_access: VideoAccess = "auto"
+    """How the service gets at the index and its videos: with the key of the resource in VISION_ENDPOINT (`vision`, or
+    `vision-endpoint` as other guides write it), as an Azure AI Services resource that is both (`ai-services`), or that
+    reads the videos in its own name too (`managed-identity`). auto: `ai-services` where no other resource is named."""
     azure_model: str | None = None
     """The model behind an Azure deployment, for its token rule and price."""
     base_url: str | None = None
@@ -79,6 +89,8 @@ class ModelOptions:
             raise UserError(f"enhance_with is {self.enhance_with!r}, and nothing is to be found: give enhance too.")
         if self.enhance and self.pack > 1:
             raise UserError(f"enhance takes one image in a request, and pack is {self.pack}; leave one out.")
+        if self.video_index is not None or self.video_access != "auto":
+            self._check_video()
         # In one order, as the same is asked for in any.
         object.__setattr__(self, "enhance", tuple(name for name in ENHANCEMENTS if name in self.enhance))
         if self.frames < 1:
@@ -97,6 +109,23 @@ class ModelOptions:
     @property
     def frame_detail(self) -> str:
         return self.detail or "low"
+
+    def _check_video(self) -> None:
+        if self.video_index is None:
+            raise UserError(f"video_access is {self.video_access!r}, and no video_index is named.")
+        check_index_name(self.video_index)
+        usual = {"schema": None, "enhance": (), "send": "bytes", "frames": 20, "frames_at": "even", "pack": 1}
+        wrong = [name for name, value in usual.items() if getattr(self, name) != value]
+        if self.detail not in (None, "low"):
+            wrong.append("detail")
+        if wrong:
+            raise UserError(
+                f"{wrong[0]} means nothing to a video_index, whose service looks at the videos; leave it out."
+            )
+        # The service takes 20 frames of 512 px, whatever is asked for (how-to 2023-11).
+        object.__setattr__(self, "detail", "low")
+        if self.prompt == DEFAULT_PROMPT:
+            object.__setattr__(self, "prompt", DEFAULT_INDEXED_PROMPT)
 
 
 Auth = Literal["key", "entra"]

@@ -62,9 +62,7 @@ def render_head(options: ModelOptions, form: Form, pack: int = 1) -> bytes:
     The limit is always sent: some Azure deployments default to 16 tokens.
     """
     shape = shape_of(options.schema, pack)
-    body: dict[str, object] = dict(form.extension.fields) if form.extension else {}
-    if form.model is not None:
-        body["model"] = form.model
+    body: dict[str, object] = {} if form.model is None else {"model": form.model}
     body[form.max_tokens_name] = options.max_tokens
     if options.temperature is not None and "temperature" not in form.corrected:
         body["temperature"] = options.temperature
@@ -72,6 +70,10 @@ def render_head(options: ModelOptions, form: Form, pack: int = 1) -> bytes:
         body["response_format"] = response_format
     elif pack > 1 and shape is None and form.rung != "prompt":
         body["response_format"] = {"type": "json_object"}  # the prompt says the rest, with an example
+    if form.extension:
+        body |= form.extension.fields
+        if form.extension.is_open:
+            return json.dumps(body, separators=(",", ":")).encode().removesuffix(b"}}]}")
     text = system_text(options.system, form, shape)
     system = [{"role": "system", "content": text}] if text else []
     body["messages"] = [*system, {"role": "user", "content": [{"type": "text", "text": ""}]}]

@@ -6,7 +6,7 @@ that no model has seen it, so that none is taken for a real one. Tokens are coun
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -15,6 +15,7 @@ from pipeline import models
 from pipeline.emulator.limits import CHARACTERS_PER_TOKEN
 from pipeline.emulator.packed import NUMBER, entry_schema, schema_in, spoiled
 from pipeline.emulator.wire.question import Picture, Question
+from pipeline.emulator.wire.video import FRAME_PX, FRAMES, TRANSCRIPT_TOKENS
 from pipeline.models import Model
 
 FILLER = " No model has looked at it; sentence {} stands where a description would be."
@@ -63,18 +64,24 @@ def caption(model: Model, question: Question, wanted_tokens: int, fault: str | N
         name, wanted = found
         entries = []
         for number, picture in enumerate(question.pictures, 1):
-            entry = _instance(wanted, schema, _text(model, [picture], wanted_tokens))
+            entry = _instance(wanted, schema, _filled(model, _sentence(picture), wanted_tokens))
             assert isinstance(entry, dict), "an entry's schema has properties"
             entries.append({**entry, NUMBER: number})
         return json.dumps({name: spoiled(entries, fault)}, separators=(",", ":"))
-    text = _text(model, question.pictures, wanted_tokens)
+    text = _filled(model, _told(question), wanted_tokens)
     return text if schema is None else json.dumps(_instance(schema, schema, text), separators=(",", ":"))
 
 
-def _text(model: Model, pictures: Sequence[Picture], wanted_tokens: int) -> str:
-    text = " ".join(map(_sentence, pictures)) or "There is no picture in this question."
+def _told(question: Question) -> str:
+    pictures = question.pictures
+    if question.video:
+        return f"A video, {question.video.document_id} of the index {question.video.index}."
     if len(pictures) > MOST_DESCRIBED:  # as frames of a video, of which nobody tells each
-        text = f"{len(pictures)} pictures, the first and the last: {_sentence(pictures[0])} {_sentence(pictures[-1])}"
+        return f"{len(pictures)} pictures, the first and the last: {_sentence(pictures[0])} {_sentence(pictures[-1])}"
+    return " ".join(map(_sentence, pictures)) or "There is no picture in this question."
+
+
+def _filled(model: Model, text: str, wanted_tokens: int) -> str:
     missing = wanted_tokens - text_tokens(model, text)
     sentences = max(1, math.ceil(missing / text_tokens(model, FILLER)))
     return text + "".join(map(FILLER.format, range(1, sentences + 1)))
@@ -92,12 +99,19 @@ def prompt_tokens(model: Model, question: Question) -> int:
             texts[role] = message.text
         else:
             extra += FRAME_TOKENS + text_tokens(model, message.text)
+    extra += video_tokens(model) if question.video else 0
     counted = models.prompt_tokens(model, texts["system"], texts["user"], pictures, labels)
     if counted is None:
         framed = [text for text in texts.values() if text]
         counted = PRIMING_TOKENS + sum(FRAME_TOKENS + text_tokens(model, text) for text in framed) + sum(pictures)
         counted += sum(text_tokens(model, label) for label in labels)
     return counted + extra
+
+
+def video_tokens(model: Model) -> int:
+    """Of its frames, and of its transcript; finding the frames is billed beside the answer."""
+    frame = model.image_tokens(FRAME_PX, FRAME_PX, "low") or UNKNOWN_IMAGE_TOKENS
+    return FRAMES * frame + TRANSCRIPT_TOKENS
 
 
 def image_tokens(model: Model, picture: Picture) -> int:

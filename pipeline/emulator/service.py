@@ -8,7 +8,15 @@ from statistics import NormalDist
 from typing import Literal
 
 from pipeline.clock import Clock
-from pipeline.emulator.answer import APOLOGY, Answer, caption, give_answer, image_tokens, prompt_tokens
+from pipeline.emulator.answer import (
+    APOLOGY,
+    Answer,
+    caption,
+    give_answer,
+    image_tokens,
+    prompt_tokens,
+    video_tokens,
+)
 from pipeline.emulator.faults import SPOILING, Arrival, chance, decide
 from pipeline.emulator.limits import Limits, Provider, admission_tokens
 from pipeline.emulator.options import EmulatorOptions, EndpointOptions
@@ -18,6 +26,7 @@ from pipeline.emulator.wire import entra, errors, replies
 from pipeline.emulator.wire.enhancements import Enhanced, has_extensions, read_enhancements
 from pipeline.emulator.wire.errors import Rejected, WireError
 from pipeline.emulator.wire.question import Question, read_question
+from pipeline.emulator.wire.video import VideoAsked, read_video, sampling_failed, wants_video
 from pipeline.errors import UnknownModel, UserError
 from pipeline.models import Model, find_model, list_models
 
@@ -175,14 +184,18 @@ class Service:
 
     def _read(self, call: Call, target: Target, body: Mapping[str, object]) -> Question:
         version, decode = call.api_version, self.options.decode
-        enhanced = Enhanced()
-        if call.enhanced:
-            enhanced, rest = read_enhancements(body)
-            body = rest
-            if enhanced.key is not None and self.options.entra_seconds is None:
-                self.check_key("azure", enhanced.key, bearer=False)
+        enhanced, video = Enhanced(), None
+        if call.enhanced and wants_video(body):
+            if target.model.name != OLD_MODEL:
+                raise Rejected(errors.NO_ENHANCEMENTS)
+            video, body = read_video(body)
+        elif call.enhanced:
+            enhanced, body = read_enhancements(body)
+        key = video.key if video else enhanced.key
+        if key is not None and self.options.entra_seconds is None:
+            self.check_key("azure", key, bearer=False)
         question = read_question(body, target.model, provider=call.provider, api_version=version, decode=decode)
-        question = replace(question, grounding=enhanced.grounding)
+        question = replace(question, grounding=enhanced.grounding, video=video)
         if (enhanced.ocr or enhanced.grounding) and len(question.pictures) > 1:
             raise Rejected(errors.ONE_IMAGE)
         if question.max_tokens is None and call.provider == "azure" and target.model.name in SHORT_MODELS:
@@ -191,6 +204,7 @@ class Service:
 
     def _admit(self, call: Call, target: Target, question: Question) -> None:
         pictures = sum(image_tokens(target.model, picture) for picture in question.pictures)
+        pictures += video_tokens(target.model) if question.video else 0
         cost = admission_tokens(call.provider, question.characters, pictures, question.max_tokens)
         if denied := target.limits.admit(target.now, cost):
             target.stats.rate_limited[denied.kind] += 1
@@ -220,7 +234,22 @@ class Service:
             raise Rejected(error)
         return step.fault
 
+    def _trouble_with(self, video: VideoAsked) -> bytes | None:
+        """What is answered when the service does not get at a video's frames."""
+        try:
+            document = self.retrieval.document(video.index, video.document_id, self._clock.time())
+        except Rejected:
+            return sampling_failed("Index does not exist.", 404)
+        if document is None:
+            return sampling_failed("Document does not exist.", 404)
+        if video.url is not None and video.url.partition("?")[0] != document.url:
+            return sampling_failed("The video cannot be accessed.", 400)
+        self.retrieval.queries += 1
+        return None
+
     def _answer(self, call: Call, target: Target, question: Question, fault: str | None) -> Outcome:
+        if question.video and (trouble := self._trouble_with(question.video)):
+            return Outcome(200, trouble, _headers(call.provider, target, 0.0))
         answer = _say(target, question, fault)
         target.stats.prompt_tokens += answer.prompt_tokens
         target.stats.completion_tokens += answer.completion_tokens

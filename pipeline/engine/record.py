@@ -114,7 +114,7 @@ def _unprepared_row(outcome: Unprepared, run: RowContext) -> Record:
         height=probe.height if probe else None,
         format=probe.format if probe else None,
         bytes=outcome.bytes if outcome.bytes is not None else image.bytes,
-        duration=probe.duration if probe else None,
+        duration=probe.duration if probe else image.duration,
         members=member_keys(image),
         metadata=image.metadata,
     )
@@ -133,7 +133,7 @@ def _reused_row(outcome: Reused, run: RowContext) -> Record:
         height=request.probe.height if request.probe else None,
         format=request.probe.format if request.probe else None,
         bytes=request.original_bytes,
-        duration=request.probe.duration if request.probe else None,
+        duration=request.probe.duration if request.probe else image.duration,
         members=member_keys(image),
         metadata=_marked(image.metadata, original, outcome.bits),
     )
@@ -191,7 +191,7 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         height=probe.height if probe else None,
         format=probe.format if probe else None,
         bytes=request.original_bytes,
-        duration=probe.duration if probe else None,
+        duration=probe.duration if probe else image.duration,
         members=member_keys(image),
         status=status,
         reason=reason,

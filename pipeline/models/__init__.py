@@ -8,9 +8,11 @@ from pipeline.models.dimensions import best_dimensions, fits_array, image_tokens
 from pipeline.models.limits import Limit, RequestLimits, find_limits
 from pipeline.models.prices import Fee, FeeName, Price, Rates, find_fee, find_price
 from pipeline.models.text_tokens import prompt_tokens, text_tokens
+from pipeline.models.video_prompts import TRANSCRIPT_TOKENS, find_video_price, video_tokens
 
 __all__ = [
     "MAX_SIDE_PX",
+    "TRANSCRIPT_TOKENS",
     "Fee",
     "FeeName",
     "Limit",
@@ -23,6 +25,7 @@ __all__ = [
     "find_limits",
     "find_model",
     "find_price",
+    "find_video_price",
     "fits_array",
     "image_tokens",
     "image_tokens_array",
@@ -30,4 +33,5 @@ __all__ = [
     "parse_policy",
     "prompt_tokens",
     "text_tokens",
+    "video_tokens",
 ]

@@ -1,8 +1,9 @@
 """Opens the endpoints of a run: a session each, with limits, rules and prices."""
 
 import functools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date
 from decimal import Decimal
 
 from pipeline.api.client import Client
@@ -22,7 +23,7 @@ from pipeline.api.vision.ways import fees_of
 from pipeline.clock import Clock, utc
 from pipeline.errors import UserError
 from pipeline.items import Respondent
-from pipeline.models import FeeName, Model, find_model, find_price, prompt_tokens
+from pipeline.models import FeeName, Model, Price, find_model, find_price, find_video_price, prompt_tokens
 
 
 @asynccontextmanager
@@ -78,8 +79,15 @@ def build_member(options: MemberOptions, endpoint: Endpoint, client: Client, clo
         client,
         Limiter(options.limits, rules, clock.monotonic()),
         AdmissionCost(rules.counting, options.model.max_tokens, len(options.model.prompt) + len(options.model.system)),
-        Tariff(clock, functools.partial(find_price, model, services=own_fees(options.model, endpoint))),
+        Tariff(clock, _price_on(options.model, endpoint, model)),
     )
+
+
+def _price_on(options: ModelOptions, endpoint: Endpoint, model: Model) -> Callable[[date], Price | None]:
+    if options.video_index:
+        text = prompt_tokens(model, options.system, options.prompt, (0,))
+        return functools.partial(find_video_price, model, text_tokens=text)
+    return functools.partial(find_price, model, services=own_fees(options, endpoint))
 
 
 def own_fees(options: ModelOptions, endpoint: Endpoint) -> tuple[FeeName, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from pipeline.api.options import ModelOptions
 from pipeline.api.retrieval.names import check_document_id, document_id
 from pipeline.api.retrieval.values import Video
 from pipeline.errors import ImageError, UserError
@@ -64,17 +65,25 @@ class IndexedVideos:
             except UserError as error:
                 yield replace(image, failure=Failure("invalid_row", str(error)))
                 continue
-            yield replace(image, key=id_, uri=uri, address=address)
+            yield replace(image, key=id_, uri=uri, address=address, duration=_duration(image))
+
+
+def open_images(sources: SourceOptions, model: ModelOptions, environ: Mapping[str, str]) -> Source:
+    """What a job's sources list: images, or with a video index, the documents in it."""
+    if model.video_index is None:
+        return open_source(sources)
+    if sources.group_by:
+        raise UserError("group_by and video_index do not go together: a request is about one video.")
+    return IndexedVideos(sources, environ, managed_identity=model.video_access == "managed-identity")
 
 
 def video_of(image: SourceImage) -> Video:
     """What an ingestion says of it; its further columns are metadata."""
     metadata = {name: value for name, value in (image.metadata or {}).items() if name != ID_COLUMN}
-    return Video(image.key, image.address or image.uri, metadata, duration_of(image))
+    return Video(image.key, image.address or image.uri, metadata, image.duration)
 
 
-def duration_of(image: SourceImage) -> float | None:
-    """Seconds, where the listing says them."""
+def _duration(image: SourceImage) -> float | None:
     try:
         seconds = float((image.metadata or {}).get(DURATION_COLUMN, ""))
     except ValueError:

@@ -21,6 +21,8 @@ class Extension:
     """`enhancements`, `dataSources`; with the resource's key."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """What of it must not come back."""
+    is_open: bool = False
+    """The parameters of the last data source are not finished: each request's tail ends them."""
 
 
 def has_extensions(api_version: str | None) -> bool:

@@ -42,6 +42,12 @@ _REQUEST = (
         "--enhance-with", type=click.Choice(WAYS), help="Who finds; default: the first of them that is set up."
     ),
     click.option("--send", type=click.Choice(["bytes", "url"]), help="url: the model fetches images at web addresses."),
+    click.option("--video-index", metavar="NAME", help="Sources are videos of this Azure AI Vision index."),
+    click.option(
+        "--video-access",
+        type=click.Choice(["auto", "vision", "vision-endpoint", "ai-services", "managed-identity"]),
+        help="How the model's service gets at the index; see the README.",
+    ),
     click.option("--include", multiple=True, help="Only files that match this glob; may be repeated."),
     click.option("--exclude", multiple=True, help="No files or folders that match this glob; may be repeated."),
     click.option("--allow-private-network", is_flag=True, help="URLs may lead to machines that are not public."),

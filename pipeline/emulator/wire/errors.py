@@ -109,6 +109,7 @@ NO_IMAGES = WireError(400, "Invalid content type. image_url is only supported by
 RESPONSES_ONLY = WireError(
     404, "This model is only supported in v1/responses and not in v1/chat/completions.", param="model"
 )
+NO_ENHANCEMENTS = WireError(400, "The model of this deployment has no enhancements.", param="enhancements")
 ONE_IMAGE = WireError(400, "Enhancements take one image in a request.", param="enhancements")
 BODY_TOO_LARGE = WireError(413, "Request Entity Too Large", html=True)
 

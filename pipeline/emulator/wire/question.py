@@ -12,6 +12,7 @@ import pybase64
 
 from pipeline.emulator.limits import Provider
 from pipeline.emulator.wire.errors import BAD_JSON, UNSUPPORTED_IMAGE, Rejected, WireError
+from pipeline.emulator.wire.video import VideoAsked
 from pipeline.errors import ImageError
 from pipeline.images import decode_rgb, hash_bytes
 from pipeline.images.probe import is_complete, probe
@@ -74,6 +75,8 @@ class Question:
     schema: Mapping[str, object] | None = None
     """JSON schema of the wanted answer."""
     grounding: bool = False
+    video: VideoAsked | None = None
+    """It is about a video of an index."""
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -96,6 +99,7 @@ class Question:
             for message in self.messages
             for part in (message.role, message.text, *message.labels, *_digests(message))
         ]
+        parts += [self.video.index, self.video.document_id] if self.video else ()
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
 
 

@@ -18,6 +18,7 @@ from pipeline.api.options import ModelOptions
 from pipeline.api.pool.member import Tariff
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.taken import request_limits
+from pipeline.api.retrieval.videos import open_images
 from pipeline.clock import Clock, utc
 from pipeline.engine.asking.language import load_language_check
 from pipeline.engine.control.deadline import parse_deadline
@@ -28,17 +29,17 @@ from pipeline.engine.metrics.run_metrics import RunMetrics
 from pipeline.engine.packing.joining import check_pack, packing_of
 from pipeline.engine.packing.provider import PackingProvider
 from pipeline.engine.plan import Plan
-from pipeline.engine.pools import alone, on, open_pools
-from pipeline.engine.preparing.processes import open_processes
+from pipeline.engine.pools import Pools, alone, on, open_pools
+from pipeline.engine.preparing.documents import Documents
+from pipeline.engine.preparing.processes import Processes, open_processes
 from pipeline.engine.preparing.rules import best_fit, build_preparer, check_groups
-from pipeline.engine.providers import open_provider
+from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.raw import RawReplies
 from pipeline.engine.stats import Observer, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
 from pipeline.models import Model, find_model, find_price, prompt_tokens
 from pipeline.objects import without_secrets
-from pipeline.sources import open_source
 from pipeline.store import Store, open_store, read_status
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ async def run_live(
         id=new_run_id(clock),
         plan=plan,
         model=model,
-        source=await alone(open_source, plan.source),  # a list far away is looked at
+        source=await alone(open_images, plan.source, plan.model, environ),  # a list far away is looked at
         choose=choose,
         clock=clock,
         begun=clock.monotonic(),
@@ -118,22 +119,31 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
             if packing:
                 provider = PackingProvider(provider, packing, run.clock, Tariff(run.clock, partial(find_price, model)))
             run.stop.on_request(provider.stop)
-            fingerprints = plan.run.near_duplicates > 0
-            preparer = build_preparer(
-                plan.source,
-                plan.image,
-                plan.model,
-                model,
-                run.limits,
-                provider.encode,
-                fingerprints=fingerprints,
-            )
-            async with open_processes(preparer, pools.image_workers, plan.run) as processes:
+            async with _open_preparing(run, provider, pools) as preparing:
                 with _observing(observer, stats), _frozen_heap():
-                    await run_stages(run, provider, store, pools, processes)
+                    await run_stages(run, provider, store, pools, preparing)
             run.metrics.set_limits(provider.limits_in_use())
             run.metrics.ended = run.clock.monotonic()
             await on(pools.disk, store.write_run, run.summarize().to_dict())
+
+
+@asynccontextmanager
+async def _open_preparing(run: LiveRun, provider: Provider, pools: Pools) -> AsyncIterator[Processes | Documents]:
+    plan, model = run.plan, run.model
+    if plan.model.video_index:
+        yield await on(pools.images, Documents, plan.model, model)
+        return
+    preparer = build_preparer(
+        plan.source,
+        plan.image,
+        plan.model,
+        model,
+        run.limits,
+        provider.encode,
+        fingerprints=plan.run.near_duplicates > 0,
+    )
+    async with open_processes(preparer, pools.image_workers, plan.run) as processes:
+        yield processes
 
 
 def _asked_for(plan: Plan) -> list[MemberOptions]:

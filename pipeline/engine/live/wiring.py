@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
+from pipeline.api.asker import Remake
 from pipeline.api.options import LimitOptions
 from pipeline.api.prompts import own_prompts
 from pipeline.engine.asking.near import NearDuplicates
@@ -28,6 +29,7 @@ from pipeline.engine.live.stages import (
 )
 from pipeline.engine.pools import Pools, on
 from pipeline.engine.preparing.by_url import ByUrl, remake
+from pipeline.engine.preparing.documents import Documents
 from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.preparing.processes import Processes
 from pipeline.engine.preparing.rules import within_limits
@@ -45,9 +47,11 @@ READY_IMAGES = 128
 DONE_IMAGES = 512
 
 
-async def run_stages(run: LiveRun, provider: Provider, store: Store, pools: Pools, processes: Processes) -> None:
+async def run_stages(
+    run: LiveRun, provider: Provider, store: Store, pools: Pools, preparing: Processes | Documents
+) -> None:
     """The one TaskGroup. However it ends, what was answered is recorded."""
-    plan, preparers = run.plan, processes.lanes
+    plan, preparers = run.plan, preparing.lanes
     retry = await on(pools.disk, rows_to_retry, plan.out, plan.run.retry) if plan.run.retry else None
     fetchers = plan.run.fetchers if has_remote(run.source) else 0
     listed: Channel[SourceImage] = Channel("listed", capacity=512, senders=1)
@@ -71,7 +75,9 @@ async def run_stages(run: LiveRun, provider: Provider, store: Store, pools: Pool
     reusable = [status for status in REUSABLE if status not in plan.run.retry]
     near = NearDuplicates(plan.run.near_duplicates) if plan.run.near_duplicates else None
     reuse = Reuse(store, pools.disk, context, run.clock, reusable, near)
-    ask_otherwise = functools.partial(remake, processes.prepare, fetcher.fetch_again, by_url)
+    ask_otherwise: Remake = functools.partial(remake, preparing.prepare, fetcher.fetch_again, by_url)
+    if isinstance(preparing, Documents):
+        ask_otherwise = preparing.remake
     reask = Reask(plan.run.reask, plan.raised_max_tokens, run.check_language)
     asking = Asking(provider, ask_otherwise, reuse, reask, by_url)
     status_of = retry.status_of if retry else store.finished_status
@@ -97,7 +103,7 @@ async def run_stages(run: LiveRun, provider: Provider, store: Store, pools: Pool
                 for number in range(fetchers):
                     start(fetch_images(line, listed, fetcher), name=f"fetch-{number}")
                 for number in range(preparers):
-                    start(prepare_images(line, processes.prepare), name=f"prepare-{number}")
+                    start(prepare_images(line, preparing.prepare), name=f"prepare-{number}")
                 recorder = start(record_images(line, store, context, pools.disk, run.clock), name="record")
                 recorder.add_done_callback(lambda _: [task.cancel() for task in alongside])
     finally:

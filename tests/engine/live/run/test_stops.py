@@ -102,7 +102,7 @@ async def test_a_listing_that_hangs_does_not_hold_up_the_end(
     (tmp_path / "photos").mkdir()
     for number in range(PAGE_IMAGES + 1):
         os.link(original, tmp_path / "photos" / f"{number:04}.jpg")
-    monkeypatch.setattr(live, "open_source", lambda options: HangingSource(tmp_path / "photos"))
+    monkeypatch.setattr(live, "open_images", lambda *options: HangingSource(tmp_path / "photos"))
     monkeypatch.setattr(pools, "LEAVE_SECONDS", 0.1)
     job = job_for(tmp_path / "photos", emulator)
     seen: list[RunStats] = []

@@ -18,7 +18,6 @@ from pipeline.engine.stats import Summary
 from pipeline.errors import RunError, UserError
 from pipeline.items import SourceImage
 from pipeline.job import Job, run_async
-from pipeline.sources import SourceOptions
 from tests.engine.live.run.runs import interrupt, job_for, keys
 from tests.engine.making import until
 from tests.helpers.pictures import encoded, photo
@@ -29,7 +28,7 @@ from tests.helpers.web_server import serve
 class BuggySource:
     """Lists well and reads badly, or the other way round."""
 
-    def __init__(self, options: SourceOptions) -> None:
+    def __init__(self, *options: object) -> None:
         pass
 
     def list(self) -> Iterator[SourceImage]:
@@ -47,7 +46,7 @@ async def test_a_bug_comes_out_and_leaves_the_output_unlocked(
     photos: Path, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = job_for(photos, emulator)
-    monkeypatch.setattr(live, "open_source", BuggySource)
+    monkeypatch.setattr(live, "open_images", BuggySource)
     with pytest.raises(ExceptionGroup) as caught:
         await run_async(job)
     monkeypatch.undo()
