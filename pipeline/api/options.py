@@ -82,19 +82,11 @@ class ModelOptions:
             raise UserError(f"pack is {self.pack}; give how many images to ask about in one request, 1 or more.")
         if not 0 <= self.max_shrink <= 1:
             raise UserError(f"max_shrink is {self.max_shrink}; give a fraction between 0 and 1.")
-        for name in self.enhance:
-            if name not in ENHANCEMENTS:
-                raise UserError(f"enhance names {name!r}; it takes {' and '.join(ENHANCEMENTS)}.")
-        if self.enhance_with != "auto" and not self.enhance:
-            raise UserError(f"enhance_with is {self.enhance_with!r}, and nothing is to be found: give enhance too.")
-        if self.enhance and self.pack > 1:
-            raise UserError(f"enhance takes one image in a request, and pack is {self.pack}; leave one out.")
-        if self.video_index is not None or self.video_access != "auto":
-            self._check_video()
-        # In one order, as the same is asked for in any.
-        object.__setattr__(self, "enhance", tuple(name for name in ENHANCEMENTS if name in self.enhance))
         if self.frames < 1:
             raise UserError(f"frames is {self.frames}; give how many frames of a video to send, 1 or more.")
+        self._check_enhance()
+        if self.video_index is not None or self.video_access != "auto":
+            self._check_video_index()
 
     @property
     def of_videos(self) -> "ModelOptions":
@@ -110,7 +102,18 @@ class ModelOptions:
     def frame_detail(self) -> str:
         return self.detail or "low"
 
-    def _check_video(self) -> None:
+    def _check_enhance(self) -> None:
+        for name in self.enhance:
+            if name not in ENHANCEMENTS:
+                raise UserError(f"enhance names {name!r}; it takes {' and '.join(ENHANCEMENTS)}.")
+        if self.enhance_with != "auto" and not self.enhance:
+            raise UserError(f"enhance_with is {self.enhance_with!r}, and nothing is to be found: give enhance too.")
+        if self.enhance and self.pack > 1:
+            raise UserError(f"enhance takes one image in a request, and pack is {self.pack}; leave one out.")
+        # In one order, as the same is asked for in any.
+        object.__setattr__(self, "enhance", tuple(name for name in ENHANCEMENTS if name in self.enhance))
+
+    def _check_video_index(self) -> None:
         if self.video_index is None:
             raise UserError(f"video_access is {self.video_access!r}, and no video_index is named.")
         check_index_name(self.video_index)
