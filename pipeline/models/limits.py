@@ -56,7 +56,7 @@ class RequestLimits:
 def find_limits(model: Model, api_version: str | None = None, provider: str = "") -> RequestLimits:
     """What `model` is sent at most. `api_version`: Azure's, None for the undated form.
 
-    `provider`: whose server it is, where the model's own does not say it.
+    `provider`: whose server it is, where the model does not say it.
     """
     whose = provider or model.provider
     found: dict[Kind, list[Limit]] = {"image_bytes": [], "request_bytes": [], "images": [], "side_px": []}

@@ -122,7 +122,7 @@ def read_question(
         max_tokens=_max_tokens(body, model),
         schema=_schema(body.get("response_format")),
     )
-    _check_pictures(question.pictures, model, find_limits(model, api_version))
+    _check_pictures(question.pictures, model, find_limits(model, api_version, provider))
     _check_reasoning(model, given, _optional(body, "temperature", (int, float), "a decimal"))
     return question
 
