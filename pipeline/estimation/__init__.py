@@ -15,16 +15,18 @@ from pipeline.api.options import DEFAULT_MODEL
 from pipeline.api.pool.taken import request_limits
 from pipeline.clock import SystemClock, utc
 from pipeline.engine.packing.joining import check_pack
-from pipeline.engine.preparing.rules import check_groups
+from pipeline.engine.preparing.rules import check_groups, frames_sent
 from pipeline.estimation.costs import History, estimate_model
 from pipeline.estimation.headers import HeaderReader
 from pipeline.estimation.output import Output
 from pipeline.estimation.result import Estimate, ModelEstimate, Range
 from pipeline.estimation.sizes import Sizes
 from pipeline.estimation.survey import Survey, survey_listing
+from pipeline.estimation.video_looks import VideoLooker
 from pipeline.job import Job
 from pipeline.models import Model, RequestLimits, best_dimensions, find_model
-from pipeline.sources import open_source
+from pipeline.sources import asks_videos, open_source
+from pipeline.videos import check_installed
 
 __all__ = ["DEFAULT_MODELS", "Estimate", "ModelEstimate", "Range", "Survey", "estimate"]
 
@@ -65,7 +67,11 @@ def estimate(
     finished = [output.finished(each.request_hash) for each in jobs]
     groups = list(dict.fromkeys(finished))  # requests of which nothing is finished share one survey
     source = open_source(job.source)
-    headers = HeaderReader(source, job.image, job.source.max_bytes, job.run.fetchers)
+    videos = None
+    if asks_videos(job.source):
+        check_installed()
+        videos = VideoLooker(job.source, job.image.max_pixels)
+    headers = HeaderReader(source, job.image, job.source.max_bytes, job.run.fetchers, videos)
     surveys = survey_listing(
         source, headers, groups, random.Random(0), sample, job.run.limit, observer, job.model.prompt, _widest(jobs)
     )
@@ -80,9 +86,11 @@ def estimate(
             own or _of_the_like(model, known, answers), output.other_rows(each.request_hash) if alone else 0
         )
         with_economy, way = alone and options.image_policy == "optimal", enhancing_way(options, os.environ)
-        rows.append(
-            estimate_model(options.name, model, options, job.limits, survey, sizes, history, today, with_economy, way)
+        frames = frames_sent(options, request_limits(each.members, os.environ))
+        estimated = estimate_model(
+            options.name, model, options, job.limits, survey, sizes, history, today, with_economy, way, frames
         )
+        rows.append(estimated)
     widest = max(surveys, key=lambda survey: survey.left)
     return Estimate(widest, job.model.image_policy, job.model.image_detail, tuple(rows))
 

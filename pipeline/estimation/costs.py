@@ -15,6 +15,7 @@ from pipeline.estimation.packs import ENTRY_TOKENS, Packs, plan_packs
 from pipeline.estimation.result import ModelEstimate, Range
 from pipeline.estimation.sizes import Sent, Sizes, is_countable, sent_under
 from pipeline.estimation.survey import Survey
+from pipeline.estimation.videos import videos_under
 from pipeline.items import Usage
 from pipeline.models import FeeName, Model, Price, find_fee, find_price, prompt_tokens, text_tokens
 
@@ -71,16 +72,21 @@ def estimate_model(
     today: date,
     with_economy: bool = False,
     way: Way | None = None,
+    frames: int = 1,
 ) -> ModelEstimate:
     """Price the images of `survey`, whose `sizes` these are. `with_economy`: also count what economy would take. `way`:
-    who finds text and objects in them first.
+    who finds text and objects in them first. `frames`: of a video, at most.
     """
     if model.provider == "builtin":
         return _free(name, survey)
     images, scale = survey.images, survey.scale
-    detail, shrink = options.image_detail, options.max_shrink
-    sent = sent_under(options.image_policy, sizes, model, detail, shrink)
-    economy = sent_under("economy", sizes, model, detail, shrink).tokens if with_economy else None
+
+    def under(policy: str) -> Sent:
+        sent = sent_under(policy, sizes, model, options.image_detail, options.max_shrink)
+        return sent.plus(videos_under(policy, survey.videos, model, options, frames)) if survey.videos else sent
+
+    sent = under(options.image_policy)
+    economy = under("economy").tokens if with_economy else None
     alone, exact = _text_tokens(model, options, survey.prompts)
     told = found_tokens(way, options.enhance)
     alone, exact = alone + told, exact and not told
@@ -91,7 +97,7 @@ def estimate_model(
     answers = _answers(model, options, history.answers)
     services = fees_of(way, options.enhance)
     live, batch = (find_price(model, today, mode=mode, services=services) for mode in MODES)
-    original = sent_under("original", sizes, model, detail, shrink).tokens
+    original = under("original").tokens
     saved = None if original is None or sent.tokens is None else original - sent.tokens
     image_tokens = None if sent.tokens is None else round(sent.tokens * scale)
     return ModelEstimate(
@@ -119,6 +125,7 @@ def estimate_model(
         notes=(
             *_notes(model, options, history, answers, packs, exact or bool(told), bool(survey.prompts), live, today),
             *_enhanced_notes(way, told, services, today),
+            *_notes_on_videos(survey, options, frames),
         ),
     )
 
@@ -281,6 +288,17 @@ def _enhanced_notes(way: Way | None, told: int, services: Sequence[FeeName], tod
     if services:
         each = sum((fee.usd for name in services if (fee := find_fee(name, today))), Decimal(0))
         yield f"${each.normalize():f} of an image's cost are for what {way} finds in it"
+
+
+def _notes_on_videos(survey: Survey, options: ModelOptions, frames: int) -> Iterable[str]:
+    if not survey.videos:
+        return
+    detail = options.frame_detail
+    yield f"up to {frames} frames of a video are sent at detail {detail}; image tokens hold their times too"
+    if frames < options.frames:
+        yield f"no more than {frames} images are taken in a request"
+    if assumed := sum(images for video, images in survey.videos.items() if video.assumed):
+        yield f"{assumed:,} videos are far away and not looked at: taken for 1920x1080"
 
 
 def _free(name: str, survey: Survey) -> ModelEstimate:

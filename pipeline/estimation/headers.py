@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.clock import SystemClock
 from pipeline.errors import ImageError
+from pipeline.estimation.video_looks import VideoLook, VideoLooker
 from pipeline.images import ImageOptions, NeedMoreBytes, probe, probe_from
 from pipeline.items import Probe, SourceImage
 from pipeline.models import MAX_SIDE_PX
@@ -19,9 +20,9 @@ T = TypeVar("T")
 
 SizeClass = tuple[int, int, bool]
 """Width, height, and whether the file is sent byte for byte where it need not be shrunk."""
-Look = tuple[SizeClass, ...] | str
-"""What a look at headers gave: the size of an image, or of each that is asked about with it; or the reason of the row
-that will fail."""
+Look = tuple[SizeClass, ...] | VideoLook | str
+"""What a look at headers gave: the size of an image, or of each that is asked about with it; what a video is like; or
+the reason of the row that will fail."""
 
 REMOTE_HEAD_BYTES = 32 * 1024
 """Of a file far away: holds the header of cameras' JPEGs with their thumbnails too, nearly always; half as much would
@@ -31,8 +32,16 @@ be cheaper to carry, but a second request costs more than the first."""
 class HeaderReader:
     """Looks at an image as a run will."""
 
-    def __init__(self, source: Source, options: ImageOptions, max_bytes: int, at_once: int = 32) -> None:
-        """`at_once`: headers of remote images on their way at the same time."""
+    def __init__(
+        self,
+        source: Source,
+        options: ImageOptions,
+        max_bytes: int,
+        at_once: int = 32,
+        videos: VideoLooker | None = None,
+    ) -> None:
+        """`at_once`: headers of remote images on their way at the same time. `videos`: where they are asked about."""
+        self._videos = videos
         self._source = source
         self._read_head = source.read_head
         self._max_bytes = max_bytes
@@ -57,6 +66,8 @@ class HeaderReader:
             image, context = each
             if image.failure:
                 return image, context, image.failure.reason
+            if self._videos and (video := self._videos.look(image, is_here=not fetcher.has_to(image))):
+                return image, context, video
             try:
                 return image, context, tuple([await self._far_or_near(fetcher, each) for each in pictures_of(image)])
             except ImageError as error:
@@ -67,6 +78,8 @@ class HeaderReader:
     def look(self, image: SourceImage) -> Look:
         if image.failure:
             return image.failure.reason
+        if self._videos and (video := self._videos.look(image, is_here=True)):
+            return video
         try:
             return tuple(self._near(each) for each in pictures_of(image))
         except ImageError as error:

@@ -58,6 +58,11 @@ class Sent:
     bytes: float
     """About; before base64."""
 
+    def plus(self, other: "Sent") -> "Sent":
+        tokens = None if self.tokens is None or other.tokens is None else self.tokens + other.tokens
+        by_tokens = Counter(self.by_tokens) + Counter(other.by_tokens)
+        return Sent({} if tokens is None else by_tokens, tokens, self.bytes + other.bytes)
+
 
 def sent_under(policy: str, sizes: Sizes, model: Model, detail: str, max_shrink: float) -> Sent:
     """What `policy` makes of `sizes` for `model`."""

@@ -11,6 +11,7 @@ from pipeline.engine.preparing.preparer import labels_of
 from pipeline.engine.preparing.rules import within_limits
 from pipeline.errors import UserError
 from pipeline.estimation.headers import HeaderReader, Look, SizeClass, pictures_of
+from pipeline.estimation.video_looks import VideoLook
 from pipeline.items import SourceImage
 from pipeline.models import RequestLimits
 from pipeline.sources import Source
@@ -40,6 +41,10 @@ class Survey:
     sizes: Counter[SizeClass] = field(default_factory=Counter)
     """Images probed, also those that are asked about together with others."""
     bytes: Counter[SizeClass] = field(default_factory=Counter)
+    """Of their files."""
+    videos: Counter[VideoLook] = field(default_factory=Counter)
+    """Videos probed, which `sizes` does not count."""
+    video_bytes: int = 0
     """Of their files."""
     limited: bool = False
     """The listing goes on after the images that the job's `limit` allows."""
@@ -77,13 +82,17 @@ class Survey:
     @property
     def total_bytes(self) -> int:
         """Of their files."""
-        return round(self.bytes.total() * self.scale)
+        return round((self.bytes.total() + self.video_bytes) * self.scale)
 
     def add(self, image: SourceImage, look: Look) -> None:
         if isinstance(look, str):
             self.unreadable[look] += 1
             return
         self.probed += 1
+        if isinstance(look, VideoLook):
+            self.videos[look] += 1
+            self.video_bytes += image.bytes or 0
+            return
         for size, each in zip(look, pictures_of(image), strict=True):
             self.sizes[size] += 1
             self.bytes[size] += each.bytes or 0
