@@ -15,7 +15,7 @@ from pipeline.api.options import DEFAULT_MODEL
 from pipeline.api.pool.taken import request_limits
 from pipeline.clock import SystemClock, utc
 from pipeline.engine.packing.joining import check_pack
-from pipeline.engine.preparing.rules import check_groups, frames_sent
+from pipeline.engine.preparing.rules import check_groups, check_videos, frames_sent
 from pipeline.estimation.costs import History, estimate_model
 from pipeline.estimation.headers import HeaderReader
 from pipeline.estimation.output import Output
@@ -26,7 +26,6 @@ from pipeline.estimation.video_looks import VideoLooker
 from pipeline.job import Job
 from pipeline.models import Model, RequestLimits, best_dimensions, find_model
 from pipeline.sources import asks_videos, open_source
-from pipeline.videos import check_installed
 
 __all__ = ["DEFAULT_MODELS", "Estimate", "ModelEstimate", "Range", "Survey", "estimate"]
 
@@ -63,14 +62,12 @@ def estimate(
     for each in jobs:
         check_pack(each.members, os.environ)
         check_groups(each.source, each.model, request_limits(each.members, os.environ))
+        check_videos(each.source, each.model)
     output = Output(job.out)
     finished = [output.finished(each.request_hash) for each in jobs]
     groups = list(dict.fromkeys(finished))  # requests of which nothing is finished share one survey
     source = open_source(job.source)
-    videos = None
-    if asks_videos(job.source):
-        check_installed()
-        videos = VideoLooker(job.source, job.image.max_pixels)
+    videos = VideoLooker(job.source, job.image.max_pixels) if asks_videos(job.source) else None
     headers = HeaderReader(source, job.image, job.source.max_bytes, job.run.fetchers, videos)
     surveys = survey_listing(
         source, headers, groups, random.Random(0), sample, job.run.limit, observer, job.model.prompt, _widest(jobs)

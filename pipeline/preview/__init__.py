@@ -28,7 +28,7 @@ from pipeline.api.vision.resource import KEY_VARIABLE, find_vision
 from pipeline.engine.packing.joining import packing_of
 from pipeline.engine.preparing.by_url import HEAD_BYTES
 from pipeline.engine.preparing.preparer import Fetched, Listed
-from pipeline.engine.preparing.rules import build_preparer, check_groups, json_tail, within_limits
+from pipeline.engine.preparing.rules import build_preparer, check_groups, check_videos, json_tail, within_limits
 from pipeline.errors import UserError
 from pipeline.images import probe
 from pipeline.items import Request, SourceImage
@@ -142,6 +142,7 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1, named: str | N
     source = open_source(job.source)
     limits = request_limits(job.members, environ)
     check_groups(job.source, member.model, limits)
+    check_videos(job.source, member.model)
     encode = json_tail(tail_template(member.model))
     before = _before(member.model, environ)
     prepare = build_preparer(job.source, job.image, member.model, model, limits, encode)

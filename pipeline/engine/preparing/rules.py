@@ -13,6 +13,7 @@ from pipeline.images import Bound, ImageOptions, SendBounds
 from pipeline.items import Failure, Prepared, SourceImage
 from pipeline.models import Model, RequestLimits, best_dimensions, prompt_tokens, text_tokens
 from pipeline.sources import Reader, SourceOptions, asks_videos
+from pipeline.videos import check_installed
 
 if TYPE_CHECKING:
     from pipeline.engine.preparing.videos import VideoPreparer
@@ -112,6 +113,15 @@ def check_groups(source: SourceOptions, options: ModelOptions, limits: RequestLi
         raise UserError(f"group_by asks about several images, and {options.name} takes {limits.images}; name another.")
     if options.enhance:
         raise UserError("group_by asks about several images, and enhance looks at one; leave out one of them.")
+
+
+def check_videos(source: SourceOptions, options: ModelOptions) -> None:
+    """UserError where videos are wanted and cannot be asked about."""
+    if not asks_videos(source):
+        return
+    check_installed()
+    if options.enhance:
+        raise UserError("enhance looks at one image a request, and a video is several; leave out one of them.")
 
 
 def within_limits(listing: Iterable[SourceImage], limits: RequestLimits) -> Iterator[SourceImage]:
