@@ -17,11 +17,6 @@ def has_braces(pattern: str) -> bool:
     return _BRACES.search(pattern) is not None
 
 
-def fixed_part(pattern: str) -> str:
-    """What comes before the first brace."""
-    return pattern.partition("{")[0]
-
-
 def expanded(pattern: str) -> list[str]:
     """All names that `pattern` stands for, in order. UserError for a pattern that is none, or without end."""
     pieces = _BRACES.split(pattern)  # text and braces in turn

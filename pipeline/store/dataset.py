@@ -128,9 +128,6 @@ class Store:
         """
         return self._finished.status_of(image.key, image.version)
 
-    def is_finished(self, image: SourceImage) -> bool:
-        return self.finished_status(image) is not None
-
     def load_captions(self) -> None:
         """Take in whose content has a caption, before `may_have_caption`: 0.6 s per million rows, which a run that has
         nothing to ask need not wait for.

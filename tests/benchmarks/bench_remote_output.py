@@ -89,7 +89,7 @@ def _seconds_to_open(folder: Folder, rows_per_part: int, rows: int) -> float:
     began = time.perf_counter()
     running = _store(folder, rows_per_part)
     seconds = time.perf_counter() - began
-    assert running.is_finished(SourceImage(key(rows - 1), "", version(rows - 1)))
+    assert running.finished_status(SourceImage(key(rows - 1), "", version(rows - 1)))
     running._lock.release()
     return seconds
 

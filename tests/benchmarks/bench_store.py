@@ -192,8 +192,8 @@ def resume(folder: Path, count: int) -> tuple[float, float, float]:
     peak = peak_mb()
     store = opened[0]
     asked = [SourceImage(key(n), "", version(n)) for n in random.Random(1).sample(range(count), min(count, 100_000))]
-    each = seconds(lambda: [store.is_finished(image) for image in asked]) / len(asked)
-    unfinished = sum(not store.is_finished(SourceImage(key(n), "", version(n))) for n in range(0, count, 1000))
+    each = seconds(lambda: [store.finished_status(image) for image in asked]) / len(asked)
+    unfinished = sum(not store.finished_status(SourceImage(key(n), "", version(n))) for n in range(0, count, 1000))
     assert unfinished == 0, "every thousandth row is undecodable, which is finished"
     store.close()
     return took, peak, each * 1e6

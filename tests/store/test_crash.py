@@ -71,10 +71,10 @@ def check_killed(root: Path, acknowledged: int) -> int:
 def finish(root: Path, begin: int) -> None:
     """The run after the last kill; then foreign readers see each key once."""
     with store(root, rows_per_part=6) as running:
-        assert all(running.is_finished(image(key)) for key in ("k01", "k03"))
+        assert all(running.finished_status(image(key)) for key in ("k01", "k03"))
         if begin == len(SECOND):
-            assert running.is_finished(image("n0", "v2"))
-            assert not running.is_finished(image("k00", "v1"))
+            assert running.finished_status(image("n0", "v2"))
+            assert not running.finished_status(image("k00", "v1"))
         for group in SECOND[begin:]:
             running.append(group)
     pairs = duckdb.execute(f"SELECT key, caption FROM read_parquet('{root}/*.parquet')").fetchall()

@@ -39,7 +39,7 @@ def test_a_finished_row_is_not_asked_again(tmp_path: Path) -> None:
     with store(tmp_path) as second:
         assert second.finished_status(image("done")) == "captioned"
         assert second.finished_status(image("broken")) == "failed"
-        assert second.is_finished(image("done"))
+        assert second.finished_status(image("done"))
         for key, version in [
             ("done", "v2"),
             ("timeout", "v1"),
@@ -47,7 +47,7 @@ def test_a_finished_row_is_not_asked_again(tmp_path: Path) -> None:
             ("rate_limited", "v1"),
             ("new", "v1"),
         ]:
-            assert not second.is_finished(image(key, version))
+            assert not second.finished_status(image(key, version))
 
 
 def test_rows_of_another_request_are_counted_and_asked_again(tmp_path: Path) -> None:
@@ -55,12 +55,12 @@ def test_rows_of_another_request_are_counted_and_asked_again(tmp_path: Path) -> 
         first.append([row("a"), row("b"), row("c")])
     with opened(tmp_path, request="request-2") as second:
         assert second.other_requests == 3
-        assert not second.is_finished(image("a"))
+        assert not second.finished_status(image("a"))
         second.append([row("a", request_hash="request-2")])
-        assert second.is_finished(image("a"))
+        assert second.finished_status(image("a"))
     with opened(tmp_path) as third:
         assert third.other_requests == 1
-        assert third.is_finished(image("b"))
+        assert third.finished_status(image("b"))
 
 
 def test_a_part_is_cut_by_rows_and_sorted_by_key(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_the_newest_row_of_a_key_replaces_the_others(tmp_path: Path) -> None:
     with store(tmp_path) as second:
         second.append([row("b", "v2"), row("b", "v3")])
         second.append([row("d"), row("b", "v4")])
-        assert second.is_finished(image("b", "v4"))
-        assert not second.is_finished(image("b", "v1"))
+        assert second.finished_status(image("b", "v4"))
+        assert not second.finished_status(image("b", "v1"))
     assert content(tmp_path) == [
         (key, f"caption of {key} {v}") for key, v in [("b", "v4"), ("d", "v1"), ("a", "v1"), ("c", "v1")]
     ]
@@ -226,7 +226,7 @@ def test_parts_without_our_folder_are_an_output(tmp_path: Path) -> None:
         first.append([row("a")])
     shutil.rmtree(tmp_path / "_nightcap")
     with opened(tmp_path) as second:
-        assert second.is_finished(image("a"))
+        assert second.finished_status(image("a"))
 
 
 @pytest.mark.parametrize(

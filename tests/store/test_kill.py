@@ -28,7 +28,7 @@ from tests.store.rows import REQUEST, image, row
 
 out, run_id, group = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with open_store(out, StoreOptions(rows_per_part=3 * group), SystemClock(), run_id, REQUEST) as running:
-    todo = (n for n in count() if not running.is_finished(image(str(n))))
+    todo = (n for n in count() if not running.finished_status(image(str(n))))
     while True:
         numbers = [next(todo) for _ in range(group)]
         running.append([row(str(n)) for n in numbers])
@@ -58,6 +58,6 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
             assert acknowledged + 1 <= rows <= acknowledged + 1 + GROUP
             acknowledged = rows - 1
     with open_store(str(out), StoreOptions(), SetClock(), RUN, REQUEST) as running:
-        assert all(running.is_finished(SourceImage(str(n), "", "v1")) for n in range(acknowledged + 1))
+        assert all(running.finished_status(SourceImage(str(n), "", "v1")) for n in range(acknowledged + 1))
     ((rows, keys),) = duckdb.execute(f"SELECT count(*), count(DISTINCT key) FROM '{out}/*.parquet'").fetchall()
     assert rows == keys >= acknowledged + 1 > KILLS

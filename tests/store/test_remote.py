@@ -61,7 +61,7 @@ class World:
                     running.close()
 
     def ask(self, running: Store, images: int) -> None:
-        todo = [(key, v) for key, v in self.versions.items() if not running.is_finished(image(key, v))][:images]
+        todo = [(key, v) for key, v in self.versions.items() if not running.finished_status(image(key, v))][:images]
         for begin in range(0, len(todo), GROUP):
             group = todo[begin : begin + GROUP]
             running.append([row(key, v, run_id=running._run_id) for key, v in group])
@@ -99,7 +99,7 @@ def check_night_after(world: World, machine: int) -> None:
     world.clock.now += 2 * STALE_SECONDS
     run_id = f"20261121T{world.nights:06}Z-x"
     with remote_store(bucket, world.state(machine), world.clock, run_id, rows_per_part=PART) as running:
-        asked_again = {pair for pair in there if not running.is_finished(image(*pair))}
+        asked_again = {pair for pair in there if not running.finished_status(image(*pair))}
         assert not asked_again
     rows = rows_of(world.bucket)
     assert len(rows) == len(dict(rows)), "a key is there twice"

@@ -64,7 +64,7 @@ def test_a_store_that_stays_away_stops_the_run_and_the_next_one_brings_the_rows(
     assert rows_of(name) == []
     clock.now += STALE_SECONDS
     with remote_store(FaultyBucket(name, clock), tmp_path, clock, RUNS[1]) as after:
-        assert after.is_finished(image(f"k{kept:03}"))
+        assert after.finished_status(image(f"k{kept:03}"))
     assert len(rows_of(name)) == kept + 1
 
 
@@ -168,7 +168,7 @@ def test_rows_that_another_machine_merged_are_not_put_again(tmp_path: Path, name
         second.append([row("a", "v2", run_id=RUNS[1])])
     again = FaultyBucket(name, clock)
     with remote_store(again, tmp_path / "1", clock, RUNS[2]) as third:
-        assert third.is_finished(image("a", "v2"))
+        assert third.finished_status(image("a", "v2"))
         assert not [key for verb, key in again.requests if verb == "put"]
     assert rows_of(name) == [("a", "v2"), ("b", "v1")]
 
@@ -217,8 +217,8 @@ def test_a_run_that_was_out_of_reach_for_long_leaves_its_output_to_the_other(tmp
             first.close()
     assert rows_of(name) == [("b", "v2"), ("c", "v1")]
     with remote_store(FaultyBucket(name, clock), tmp_path / "1", clock, RUNS[2]) as third:
-        assert third.is_finished(image("b", "v2")), "what the other machine wrote later is newer"
-        assert third.is_finished(image("d"))
+        assert third.finished_status(image("b", "v2")), "what the other machine wrote later is newer"
+        assert third.finished_status(image("d"))
     assert rows_of(name) == [("a", "v1"), ("b", "v2"), ("c", "v1"), ("d", "v1")]
 
 
@@ -291,6 +291,6 @@ def test_resume_reads_a_fraction_of_the_parts(tmp_path: Path, name: str) -> None
     bucket = Counting(name, clock)
     [part] = bucket.children("out").values()
     with remote_store(bucket, tmp_path / "other", clock, RUNS[1]) as second:
-        assert second.is_finished(image("19999"))
+        assert second.finished_status(image("19999"))
         assert [verb for verb, _ in bucket.requests].count("ranges") == 2
         assert bucket.read < part / 4
