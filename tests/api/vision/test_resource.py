@@ -123,10 +123,12 @@ def test_the_historic_request_is_the_guides() -> None:
     assert url == (
         "https://res.openai.azure.com/openai/deployments/d/extensions/chat/completions?api-version=2024-02-15-preview"
     )
-    assert body.startswith(
-        '{"enhancements":{"ocr":{"enabled":true},"grounding":{"enabled":true}},"dataSources":[{"type":'
-        '"AzureComputerVision","parameters":{"endpoint":"https://v.cognitiveservices.azure.com","key":"' + KEY + '"}}]'
-    )
+    assert (
+        '"enhancements":{"ocr":{"enabled":true},"grounding":{"enabled":true}},"dataSources":[{"type":'
+        '"AzureComputerVision","parameters":{"endpoint":"https://v.cognitiveservices.azure.com","key":"'
+        + KEY
+        + '"}}],"messages":'
+    ) in body
     assert '"max_tokens":100' in body
 
 
