@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.api.endpoint import split_name
 from pipeline.api.options import EndpointOptions, LimitOptions, ModelOptions
 from pipeline.api.pool.members import MemberOptions, members_of
+from pipeline.api.structured.loading import load_schema
 from pipeline.clock import SystemClock
 from pipeline.engine.notify import Notifier, NotifyOptions
 from pipeline.engine.plan import Plan, RunOptions
@@ -27,6 +28,7 @@ from pipeline.engine.stats import Observer, Summary
 from pipeline.errors import NightcapError, UserError
 from pipeline.images import ImageOptions
 from pipeline.objects import without_secrets
+from pipeline.presets import load_preset
 from pipeline.sources import SourceOptions, asks_videos, split_source
 from pipeline.store import StoreOptions
 
@@ -88,7 +90,8 @@ class Job:
             raise UserError(f"There is no job file {str(path)!r}.") from None
         except (OSError, ValueError) as error:
             raise UserError(f"The job file {str(path)!r} cannot be read: {error}") from None
-        return cls._validated(_resolved(document, file.resolve().parent), str(path))
+        folder = file.resolve().parent
+        return cls._validated(_resolved(document, folder), str(path), folder)
 
     @classmethod
     def of_output(cls, out: str | Path) -> Self:
@@ -106,6 +109,8 @@ class Job:
     def overlay(self, **options: Any) -> Self:
         """The same job with flat options changed; None leaves an option as it is."""
         document: dict[str, Any] = self.to_document()
+        if preset := options.pop("preset", None):
+            document["model"] |= load_preset(preset).options
         for name, value in options.items():
             if value is None:
                 continue
@@ -177,7 +182,9 @@ class Job:
         return _resolved(document, Path.cwd())  # `of_output` may be called from anywhere
 
     @classmethod
-    def _validated(cls, document: Mapping[str, Any], where: str) -> Self:
+    def _validated(cls, document: Mapping[str, Any], where: str, folder: Path | None = None) -> Self:
+        """`folder`: where relative paths of schemas begin; None: here."""
+        document = _question_filled_in(document, folder or Path.cwd())
         _check_keys(document, {"out", "endpoint", *SECTIONS}, where)
         _check_endpoints(document.get("endpoint", ()), where)
         for section, options in SECTIONS.items():
@@ -245,6 +252,19 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
+
+
+def _question_filled_in(document: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """With what a preset says where the job does not, and the schema itself in place of where it is."""
+    model = document.get("model")
+    if not isinstance(model, Mapping):
+        return document
+    filled = dict(model)
+    if isinstance(preset := filled.pop("preset", None), str):
+        filled = {**load_preset(preset).options, **filled}
+    if isinstance(schema := filled.get("schema"), str | Mapping):
+        filled["schema"] = load_schema(schema, folder)
+    return {**document, "model": filled}
 
 
 def _underlying(model: ModelOptions) -> str:

@@ -44,6 +44,7 @@ REASONS = (
     Reason("truncated", "the answer was cut off at `max_tokens`; the caption is what came"),
     Reason("repetition", "the answer repeats itself without end"),
     Reason("wrong_language", "the answer is not in the `--language` that was asked for"),
+    Reason("invalid_answer", "the answer does not fit the `--schema`, nor did the one to a second try that said so"),
     Reason("empty_reply", "the model answered with nothing"),
     Reason("left_out", "the answer to its pack was of no use for it; it was not asked alone", "by the next run"),
     Reason("rejected", "the endpoint took offence at this request; `rejected:CODE`"),

@@ -11,7 +11,7 @@ FLOORS = [
     {"texts"},
     {"items", "errors", "clock", "reasons"},
     {"objects"},
-    {"sources", "images", "videos", "models", "store"},
+    {"sources", "images", "videos", "models", "store", "presets"},
     {"api", "builtin", "emulator"},
     {"engine"},
     {"job"},

@@ -43,6 +43,8 @@ class Endpoint:
     """Azure's `/extensions/` path is asked, and this stands in front of the messages."""
     content_type: str = "application/json"
     """Of what is sent to it."""
+    api_version: str | None = None
+    """Azure's, with a date; None: the undated form, or another provider."""
 
     @property
     def target(self) -> Target:
@@ -158,7 +160,9 @@ def _azure(deployment: str, options: ModelOptions, environ: Mapping[str, str], k
         extension = image_extension(options.enhance, find_vision(environ))
     path = "extensions/chat/completions" if extension else "chat/completions"
     url = f"{base}/deployments/{quote(deployment, safe='')}/{path}?{query}"
-    return Endpoint("azure", url, f"{base}/models?{query}", headers, None, deployment, cloud, extension)
+    return Endpoint(
+        "azure", url, f"{base}/models?{query}", headers, None, deployment, cloud, extension, api_version=version
+    )
 
 
 def _address(url: str) -> str:

@@ -180,6 +180,13 @@ _DATA = re.compile(r"data:image/([a-z]+);base64,(.*)")
 _ENCODED = re.compile(rb'("url":"data:image/[a-z]+;base64,)[^"]*')
 
 
+def with_objection(tail: bytes, answer: str, objection: str) -> bytes:
+    """The same question with the answer that it got, and what the model is to make better."""
+    said = ({"role": "assistant", "content": answer}, {"role": "user", "content": objection})
+    messages = b"".join(b"," + json.dumps(message, separators=(",", ":")).encode() for message in said)
+    return tail.removesuffix(b"]}") + messages + b"]}"
+
+
 def images_of(tail: bytes) -> list[LabelledImage]:
     """The images that were rendered into it; the label of a single one is empty."""
     content = json.loads(b'[{"type":"text","text":' + tail.removesuffix(b"}]}"))

@@ -44,6 +44,8 @@ _PARAMETERS: tuple[tuple[Parameter, re.Pattern[str]], ...] = (
     ("temperature", re.compile(r"\btemperature\b")),
     ("detail", re.compile(r"image_url\W+detail\b|['\"`]detail['\"`]")),  # not the word
 )
+# Refused in many words: "is enabled only for api versions ...", "Invalid schema for response_format ..."; "must be ..."
+_SHAPE = re.compile(r"\bresponse_format\b|\bjson_(?:schema|object)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +144,13 @@ def decide(failure: Failure, now: Situation, limits: LimitOptions, rng: random.R
 
 def refused_parameter(failure: Failure) -> Parameter | None:
     """The parameter that the model does not know or does not take as it was sent."""
-    if failure.http_status not in (400, 422) or not _REFUSED.search(f"{failure.code} {failure.message}"):
+    if failure.http_status not in (400, 422):
         return None
     told = f"{failure.param} {failure.message}"
+    if _SHAPE.search(told):
+        return "response_format"
+    if not _REFUSED.search(f"{failure.code} {failure.message}"):
+        return None
     return next((parameter for parameter, name in _PARAMETERS if name.search(told)), None)
 
 

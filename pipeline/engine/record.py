@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from pipeline.engine.asking.lint import LanguageCheck, find_flaw
+from pipeline.engine.asking.judging import PLAIN_TEXT, AnswerRules, judge
 from pipeline.engine.enhancing.telling import located
-from pipeline.items import Answer, Failure, Probe, Record, Reply, Request, Respondent, SourceImage, Status
+from pipeline.items import Answer, Failure, Probe, Record, Reply, Request, Respondent, SourceImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class RowContext:
     respondent: Respondent
     """Of images that nobody was asked about."""
     detail: str
-    check_language: LanguageCheck | None = None
+    rules: AnswerRules = PLAIN_TEXT
 
 
 NEAR_DUPLICATE = ("near_duplicate_of", "near_duplicate_bits")
@@ -72,26 +72,6 @@ def to_record(outcome: Outcome, run: RowContext) -> Record:
 def is_reused(record: Record, run: RowContext) -> bool:
     """Whether the answer was paid for before: by another image of this run, or by an earlier run."""
     return record.mode == "reused" or record.run_id != run.run_id
-
-
-def judge(
-    outcome: Reply | Failure, check_language: LanguageCheck | None = None
-) -> tuple[Status, str | None, str | None]:
-    """(status, reason, message) of an answer. A refusal, an empty, endless or cut-off answer is not a caption."""
-    if isinstance(outcome, Failure):
-        return outcome.status, outcome.reason, outcome.message
-    if outcome.refusal and not outcome.caption:
-        return "refused", "refused", outcome.refusal
-    cut_off = outcome.finish_reason == "length"
-    if cut_off and not outcome.caption:
-        message = "The model used up max_tokens without an answer (reasoning counts); raise --max-tokens."
-        return "failed", "empty_reply", message
-    if flaw := find_flaw(outcome.caption, check_language):
-        reason, message = flaw
-        return "refused" if reason == "refused" else "failed", reason, message
-    if cut_off:
-        return "truncated", "truncated", "The answer was cut off at max_tokens."
-    return "captioned", None, None
 
 
 def _unprepared_row(outcome: Unprepared, run: RowContext) -> Record:
@@ -180,8 +160,7 @@ def _marked(metadata: Mapping[str, str] | None, original: Record, bits: int | No
 def _asked_row(outcome: Asked, run: RowContext) -> Record:
     request, answer, result = outcome.request, outcome.answer, outcome.answer.outcome
     image, probe, sent, usage, asked = request.image, request.probe, request.sent, answer.usage, answer.respondent
-    status, reason, message = judge(result, run.check_language)
-    caption = result.caption if isinstance(result, Reply) and status in ("captioned", "truncated") else None
+    verdict = judge(result, run.rules)
     return Record(
         key=image.key,
         uri=image.uri,
@@ -193,10 +172,11 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         bytes=request.original_bytes,
         duration=probe.duration if probe else image.duration,
         members=member_keys(image),
-        status=status,
-        reason=reason,
-        message=message,
-        caption=caption,
+        status=verdict.status,
+        reason=verdict.reason,
+        message=verdict.message,
+        caption=verdict.caption,
+        fields=verdict.fields,
         provider=asked.provider,
         model=asked.model,
         model_returned=result.model_returned,
@@ -217,7 +197,7 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         price_date=answer.price_date,
         finish_reason=result.finish_reason,
         content_filter=result.content_filter,
-        grounding=located(result.grounding, caption) if isinstance(result, Reply) else (),
+        grounding=located(result.grounding, verdict.caption) if isinstance(result, Reply) else (),
         attempts=answer.attempts,
         latency_ms=answer.latency_ms,
         queue_ms=answer.queue_ms,

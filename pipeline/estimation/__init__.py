@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pipeline.api.endpoint import catalogue_name, enhancing_way
+from pipeline.api.endpoint import azure_version, catalogue_name, enhancing_way
 from pipeline.api.options import DEFAULT_MODEL
 from pipeline.api.pool.taken import request_limits
 from pipeline.clock import SystemClock, utc
@@ -79,6 +79,7 @@ def estimate(
     rows = []
     for each, model, is_done, own in zip(jobs, known, finished, answers, strict=True):
         options, (survey, sizes) = each.model, measured[is_done]
+        options = replace(options, api_version=azure_version(options, os.environ))
         history = History(
             own or _of_the_like(model, known, answers), output.other_rows(each.request_hash) if alone else 0
         )

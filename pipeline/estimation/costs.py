@@ -10,6 +10,8 @@ from itertools import chain
 from typing import Literal
 
 from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.api.payload import Form
+from pipeline.api.structured.counting import CHARACTERS_PER_TOKEN, expected_form, guessed_text_tokens, request_tokens
 from pipeline.api.vision.ways import Way, fees_of
 from pipeline.estimation.packs import ENTRY_TOKENS, Packs, plan_packs
 from pipeline.estimation.result import ModelEstimate, Range
@@ -17,11 +19,10 @@ from pipeline.estimation.sizes import Sent, Sizes, is_countable, sent_under
 from pipeline.estimation.survey import Survey
 from pipeline.estimation.videos import videos_under
 from pipeline.items import Usage
-from pipeline.models import FeeName, Model, Price, find_fee, find_price, prompt_tokens, text_tokens
+from pipeline.models import FeeName, Model, Price, find_fee, find_price, text_tokens
+from pipeline.presets import usual_answer_tokens
 
 CONFIDENCE_95 = 1.96
-CHARACTERS_PER_TOKEN = 4
-"""Of English, for models whose vocabulary is not known here."""
 NANODOLLAR = Decimal("1e-9")
 MODES: tuple[Literal["live", "batch"], ...] = ("live", "batch")
 FOUND_TOKENS = 60
@@ -35,6 +36,8 @@ ANSWER_TOKENS = (
     (re.compile(r"\b(detail(ed)?|dense|long|thorough|paragraphs?|everything)\b", re.I), 200),
 )
 USUAL_ANSWER_TOKENS = 75
+PROPERTY_TOKENS = 8
+"""Name, quotes and a short value of a property, in an answer by a schema."""
 REASONING_TOKENS = 250
 """What a model that thinks first spends on it, unseen, before it describes a picture. Nobody publishes it; users report
 129 for a short chat (github vercel/ai-elements #120) and answers left empty by limits of 100 to 500 (jsboige/CoursIA
@@ -87,10 +90,12 @@ def estimate_model(
 
     sent = under(options.image_policy)
     economy = under("economy").tokens if with_economy else None
-    alone, exact = _text_tokens(model, options, survey.prompts)
+    form = expected_form(model, options.api_version)
+    alone, exact = _text_tokens(model, options, form, survey.prompts)
+    inexact = None if exact else _why_inexact(bool(survey.prompts), _schema_is_sent(options, form))
     told = found_tokens(way, options.enhance)
     alone, exact = alone + told, exact and not told
-    packs = plan_packs(options, model, images, alone, one_by_one=bool(survey.prompts or survey.groups))
+    packs = plan_packs(options, model, form, images, alone, one_by_one=bool(survey.prompts or survey.groups))
     labels, exact_labels = _label_tokens(model, survey)
     packs, exact = replace(packs, text_tokens=packs.text_tokens + labels), exact and exact_labels
     text = packs.text_of_an_image(images)
@@ -123,7 +128,7 @@ def estimate_model(
         margin_tokens=round(_margin(sent.by_tokens.items(), survey)),
         margin_usd=_margin_usd(live, sent, text, answers, survey),
         notes=(
-            *_notes(model, options, history, answers, packs, exact or bool(told), bool(survey.prompts), live, today),
+            *_notes(model, options, history, answers, packs, inexact, live, today),
             *_enhanced_notes(way, told, services, today),
             *_notes_on_videos(survey, options, frames),
         ),
@@ -159,13 +164,13 @@ def _margin_usd(price: Price | None, sent: Sent, text: int, answers: Answers, su
     return _nano(Decimal(_margin(costs, survey)))
 
 
-def _text_tokens(model: Model, options: ModelOptions, prompts: Sequence[str]) -> tuple[int, bool]:
+def _text_tokens(model: Model, options: ModelOptions, form: Form, prompts: Sequence[str]) -> tuple[int, bool]:
     """Prompt tokens beside the image's, for one request; whether they are exact.
 
     `prompts`: of images that have their own; then it is their mean.
     """
-    counts = [_tokens_with(model, options.system, prompt) for prompt in prompts or [options.prompt]]
-    exact = not prompts and all(is_exact for _, is_exact in counts)
+    counts = [_tokens_with(model, options, form, prompt) for prompt in prompts or [options.prompt]]
+    exact = not prompts and not _schema_is_sent(options, form) and all(is_exact for _, is_exact in counts)
     return math.ceil(sum(count for count, _ in counts) / len(counts)), exact
 
 
@@ -182,11 +187,14 @@ def _label_tokens(model: Model, survey: Survey) -> tuple[int, bool]:
     return round(total * groups / known * survey.scale), exact
 
 
-def _tokens_with(model: Model, system: str, prompt: str) -> tuple[int, bool]:
-    exact = prompt_tokens(model, system, prompt, (0,))
-    if exact is not None:
-        return exact, True
-    return math.ceil(len(system + prompt) / CHARACTERS_PER_TOKEN), False
+def _tokens_with(model: Model, options: ModelOptions, form: Form, prompt: str) -> tuple[int, bool]:
+    exact = request_tokens(options, model, form, (0,), prompt)
+    return (guessed_text_tokens(options, form, prompt), False) if exact is None else (exact, True)
+
+
+def _schema_is_sent(options: ModelOptions, form: Form) -> bool:
+    """Whether the model is shown a schema in a manner that nobody published."""
+    return options.schema is not None and form.rung == "json_schema"
 
 
 def _answers(model: Model, options: ModelOptions, history: Sequence[int]) -> Answers:
@@ -196,7 +204,10 @@ def _answers(model: Model, options: ModelOptions, history: Sequence[int]) -> Ans
         mean = round(sum(ordered) / len(ordered))
         source = f"{len(ordered):,} answers in the output"
         return Answers(min(ordered[len(ordered) // 10], most), min(mean, most), most, source)
-    usual = next((tokens for words, tokens in ANSWER_TOKENS if words.search(options.prompt)), USUAL_ANSWER_TOKENS)
+    usual = usual_answer_tokens(options.prompt)
+    if usual is None:
+        usual = next((tokens for words, tokens in ANSWER_TOKENS if words.search(options.prompt)), USUAL_ANSWER_TOKENS)
+        usual += PROPERTY_TOKENS * (options.schema or "").count('"type"')
     around = ENTRY_TOKENS if options.pack > 1 else 0
     low = math.ceil(usual * 0.6) + around
     expected = usual + around + (REASONING_TOKENS if model.reasoning else 0)
@@ -252,8 +263,7 @@ def _notes(
     history: History,
     answers: Answers,
     packs: Packs,
-    exact_text: bool,
-    own_prompts: bool,
+    inexact_text: str | None,
     price: Price | None,
     today: date,
 ) -> Iterable[str]:
@@ -273,9 +283,8 @@ def _notes(
     if packs.saved_tokens:
         takes = f"{abs(packs.saved_tokens):,} prompt tokens {'fewer' if packs.saved_tokens > 0 else 'more'}"
         yield f"packs of {options.pack} take {packs.requests:,} requests, and {takes} than images asked alone"
-    if not exact_text:
-        why = "images have prompts of their own" if own_prompts else "its vocabulary is not known here"
-        yield f"its text tokens are approximate (~), because {why}"
+    if inexact_text:
+        yield f"its text tokens are approximate (~), because {inexact_text}"
     if not is_countable(model, options.image_detail):
         yield "how it counts image tokens is not known, so its cost is not either"
     elif price is None:
@@ -299,6 +308,12 @@ def _notes_on_videos(survey: Survey, options: ModelOptions, frames: int) -> Iter
         yield f"no more than {frames} images are taken in a request"
     if assumed := sum(images for video, images in survey.videos.items() if video.assumed):
         yield f"{assumed:,} videos are far away and not looked at: taken for 1920x1080"
+
+
+def _why_inexact(own_prompts: bool, schema_sent: bool) -> str:
+    if own_prompts:
+        return "images have prompts of their own"
+    return "nobody published how a schema is counted" if schema_sent else "its vocabulary is not known here"
 
 
 def _free(name: str, survey: Survey) -> ModelEstimate:

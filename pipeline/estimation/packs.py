@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from pipeline.api.options import ModelOptions
+from pipeline.api.payload import Form
 from pipeline.engine.packing.joining import labels_of, packed_prompt, text_tokens
 from pipeline.models import Model
 
@@ -27,23 +28,25 @@ class Packs:
         return self.text_tokens // images if images else 0
 
 
-def plan_packs(options: ModelOptions, model: Model, images: int, alone_tokens: int, *, one_by_one: bool) -> Packs:
+def plan_packs(
+    options: ModelOptions, model: Model, form: Form, images: int, alone_tokens: int, *, one_by_one: bool
+) -> Packs:
     """If every pack is full but the last. `alone_tokens`: text tokens of an image that is asked alone. `one_by_one`:
     all are, because they have prompts of their own or are several already.
     """
     if options.pack == 1 or one_by_one:
         return Packs(images, images * alone_tokens)
     full, rest = divmod(images, options.pack)
-    total = full * _text_of(options, model, options.pack, alone_tokens)
+    total = full * _text_of(options, model, form, options.pack, alone_tokens)
     if rest:
-        total += _text_of(options, model, rest, alone_tokens)
+        total += _text_of(options, model, form, rest, alone_tokens)
     return Packs(full + (rest > 0), total, images * alone_tokens - total)
 
 
-def _text_of(options: ModelOptions, model: Model, count: int, alone_tokens: int) -> int:
+def _text_of(options: ModelOptions, model: Model, form: Form, count: int, alone_tokens: int) -> int:
     if count == 1:
         return alone_tokens
-    counted = text_tokens(options, model, count)
+    counted = text_tokens(options, model, form, count)
     if counted is not None:
         return counted
     packed = packed_prompt(options.prompt, count, with_schema=options.schema is not None)

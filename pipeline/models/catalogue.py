@@ -58,6 +58,10 @@ class Model:
     """Thinks before it answers: its reasoning counts as output, and its chat frame is one token shorter."""
     structured: bool | None = None
     """Whether it follows a JSON schema."""
+    unstructured: tuple[str, ...] = ()
+    """Names of its older snapshots that do not."""
+    json_mode: bool | None = None
+    """Whether it has JSON mode, with images too."""
     responses_only: bool = False
     """Served by the Responses API alone, not by chat completions."""
     context_tokens: int | None = None
@@ -72,6 +76,11 @@ class Model:
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.requested}"
+
+    @property
+    def follows_schema(self) -> bool | None:
+        """Whether the very snapshot that is asked for does; None: not known."""
+        return False if self.requested in self.unstructured else self.structured
 
     def resolve_detail(self, detail: str) -> str:
         """`detail` as the rule knows it, `auto` replaced by what it is billed as.
@@ -214,7 +223,11 @@ def _catalogue() -> _Catalogue:
         sources = tuple(data["source"][source] for source in entry.pop("sources"))
         if entry.get("reasoning"):
             entry.setdefault("max_tokens_parameter", "max_completion_tokens")
+        azure_json_mode = entry.pop("azure_json_mode", entry.get("json_mode"))
+        entry["unstructured"] = tuple(entry.get("unstructured", ()))
         for provider in [entry.pop("provider")] + ["azure"] * entry.pop("azure", False):
+            if provider == "azure":
+                entry["json_mode"] = azure_json_mode
             model = Model(
                 name=names[0],
                 provider=provider,

@@ -35,9 +35,9 @@ def prompt_tokens(
     `labels` are further texts, each before its image; nobody published whether a server counts them by themselves, as
     here, or together with what stands beside them, which differs by a token at most.
 
-    None when the vocabulary or one image is unknown. Without a JSON schema, whose cost nobody published. Sources, all
-    measured: gpt-4o and older by community thread 1262691 (5 words and an image: 97 - 85 = 12); reasoning models one
-    less (there 11 for o3 and o4-mini; gpt-5 counts 18, not 19, for the greeting of the API reference,
+    None when the vocabulary or one image is unknown. Without a JSON schema (`schema_tokens`). Sources, all measured:
+    gpt-4o and older by community thread 1262691 (5 words and an image: 97 - 85 = 12); reasoning models one less (there
+    11 for o3 and o4-mini; gpt-5 counts 18, not 19, for the greeting of the API reference,
     llmapi.apifox.cn/359990970e0); one more when a patch model looks at an image (threads 1262691 and 1377015).
     """
     text = _frame_tokens(model, system, prompt)
@@ -49,6 +49,23 @@ def prompt_tokens(
             return None
         total += tokens
     return total
+
+
+def further_tokens(model: Model, contents: Sequence[str]) -> int | None:
+    """What further messages add to a prompt, each of assistant or user; None: vocabulary unknown."""
+    counted = [text_tokens(model, content) for content in contents]
+    known = [tokens + MESSAGE_TOKENS + 1 for tokens in counted if tokens is not None]  # either role is one token
+    return sum(known) if len(known) == len(counted) else None
+
+
+@lru_cache(maxsize=64)
+def schema_tokens(model: Model, name: str, schema: str) -> int | None:
+    """About what a JSON schema adds to a prompt when it is sent as `response_format`; None: vocabulary unknown.
+
+    Nobody published how hosted models are shown it. Counted as their open siblings are: a section of the developer
+    message (openai-cookbook, openai-harmony: structured output).
+    """
+    return text_tokens(model, f"\n\n# Response Formats\n\n## {name}\n\n{schema}")
 
 
 @lru_cache(maxsize=1024)

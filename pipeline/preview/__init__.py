@@ -145,7 +145,9 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1, named: str | N
     check_videos(job.source, member.model)
     encode = json_tail(tail_template(member.model))
     before = _before(member.model, environ)
-    prepare = build_preparer(job.source, job.image, member.model, model, limits, encode)
+    form = first_form(endpoint, model)
+    prepare = build_preparer(job.source, job.image, member.model, model, form, limits, encode)
+    head = render_head(member.model, form)
     listing = within_limits(own_prompts(source.list(), member.model.prompt), limits)
 
     def prepared() -> Iterator[Request]:

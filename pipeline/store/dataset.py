@@ -33,15 +33,23 @@ from pipeline.store.parts import (
 )
 from pipeline.store.patience import Patience
 from pipeline.store.raw import write_raw
-from pipeline.store.schema import records_to_batch
+from pipeline.store.schema import PLAIN_ROWS, RowSchema, records_to_batch, row_schema
 
 
-def open_store(out: str, options: StoreOptions, clock: Clock, run_id: str, request_hash: str) -> "Store":
+def open_store(
+    out: str,
+    options: StoreOptions,
+    clock: Clock,
+    run_id: str,
+    request_hash: str,
+    answer_schema: str | None = None,
+) -> "Store":
     """Open OUT for one run, creating it where needed, and finish what a dead run left behind.
 
     `out` is a folder or the URL of a prefix in an object store, or `NAME.parquet`: then NAME is the folder, and
-    `Store.close` also merges it into that file. Takes about 0.7 s per million rows in OUT and, in
-    an object store, two requests for each part; 16 bytes a row stay in memory.
+    `Store.close` also merges it into that file. `answer_schema` (JSON Schema as JSON) gives column `fields` its type in
+    the parts of this run. Takes about 0.7 s per million rows in OUT and, in an object store, two requests for each
+    part; 16 bytes a row stay in memory.
 
     Raises UserError: OUT is not Nightcap's or may not be written, or another run is writing it. RunError: the disk is
     full, a part is damaged.
@@ -50,7 +58,7 @@ def open_store(out: str, options: StoreOptions, clock: Clock, run_id: str, reque
     with folder.explained(denied=UserError):
         folder.refuse_foreign()
         refuse_foreign_file(folder)
-        return Store(folder, options, clock, run_id, request_hash)
+        return Store(folder, options, clock, run_id, request_hash, row_schema(answer_schema))
 
 
 def try_output(out: str) -> str:
@@ -89,11 +97,13 @@ class Store:
         clock: Clock,
         run_id: str,
         request_hash: str,
+        rows: RowSchema = PLAIN_ROWS,
     ) -> None:
         self._folder = folder
         self._options = options
         self._clock = clock
         self._run_id = run_id
+        self._row_schema = rows
         self._patience = Patience(clock)
         self._waiting_since: float | None = None
         self._replaced = False
@@ -109,8 +119,8 @@ class Store:
             undo.callback(self._journal.close)
             self._cut(of_a_dead_run=True)
             self._finished = self._load(request_hash)
-            self._captioned = CaptionedContent(folder, self._journal, request_hash)
-            self._journal.begin()
+            self._captioned = CaptionedContent(folder, self._journal, request_hash, rows)
+            self._journal.begin(rows.arrow)
             # Where there is pandas, pyarrow imports it for its first conversion: 0.7 s that no answer should wait.
             records_to_batch(())
             undo.pop_all()
@@ -160,7 +170,7 @@ class Store:
         with self._folder.explained():
             if records or raw:
                 raw_file = f"{self._run_id}-{self._raw_files:05d}"
-                group = self._journal.add(records_to_batch(records), raw, raw_file)
+                group = self._journal.add(records_to_batch(records, self._row_schema), raw, raw_file)
                 self._captioned.add(records, group)
                 self._replaced = self._finished.add(records) or self._replaced
                 if self._waiting_since is None:

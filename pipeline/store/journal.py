@@ -68,9 +68,9 @@ class Journal:
         self.rows = self._count()
         """How many rows wait for a part."""
 
-    def begin(self) -> None:
+    def begin(self, schema: pa.Schema) -> None:
         """Keep the schema of the rows that follow, once instead of 7 KB with every group. None may be waiting."""
-        self._commit(("DELETE FROM schema",), ("INSERT INTO schema VALUES (?)", SCHEMA.serialize()))
+        self._commit(("DELETE FROM schema",), ("INSERT INTO schema VALUES (?)", schema.serialize()))
 
     def add(self, batch: pa.RecordBatch, raw: bytes = b"", raw_file: str = "") -> int:
         """Commit one group of rows; they are durable when this returns its number.

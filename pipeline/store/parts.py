@@ -26,6 +26,7 @@ from pipeline.store.folders.folder import Folder
 from pipeline.store.folders.range_file import RangeFile
 from pipeline.store.keys.finished import Mask, superseded
 from pipeline.store.schema import SCHEMA, SCHEMA_VERSION, VERSION_KEY
+from pipeline.store.unified import unified_schema, with_fields_as
 
 # Measured on 50,000 rows of an Azure run, 1,167 bytes each in memory: zstd at level 3 gives 231 bytes at 8 us a row,
 # level 1 250 at 7, level 6 229 at 15. A dictionary only for what repeats beats one for everything (261 bytes); delta
@@ -178,7 +179,8 @@ def tidy(
     many: int,
     gone: Callable[[pa.ChunkedArray], Mask] | None = None,
 ) -> int:
-    """Leave one row per key, where rows were `replaced`, and merge small parts once there are `many`.
+    """Leave one row per key, where rows were `replaced`, one type of `fields`, and merge small parts once there are
+    `many`.
 
     `gone` says which keys are to leave as well; returns how many such rows did.
     """
@@ -194,8 +196,12 @@ def tidy(
             pruned += int((mask if drop is None else mask & ~drop).sum())
             drops[number] = mask if drop is None else mask | drop
     parts = [_survey(folder, name, drop) for name, drop in zip(names, drops, strict=True)]
-    for group in _merges(parts, rows_per_part, many):
-        tables = [table for part in group for table in read_part(folder, part.name, drop=part.drop)]
+    staying = [part.schema for part in parts if part.rows]
+    fields = unified_schema(staying).field("fields").type if staying else None
+    for group in _merges(parts, rows_per_part, many, fields):
+        tables = [
+            with_fields_as(table, fields) for part in group for table in read_part(folder, part.name, drop=part.drop)
+        ]
         if any(map(len, tables)):
             write_part(folder, next_name(folder, run_id), pa.concat_tables(tables))
         for part in group:
@@ -220,19 +226,27 @@ def _survey(folder: Folder, name: str, drop: Mask | None) -> _Part:
         return _Part(name, file.schema_arrow, int((~drop).sum()), drop)
 
 
-def _merges(parts: Sequence[_Part], rows_per_part: int, many: int) -> list[list[_Part]]:
-    """Which parts become one: each that loses rows, and the small ones when there are many."""
+def _merges(parts: Sequence[_Part], rows_per_part: int, many: int, fields: pa.DataType | None) -> list[list[_Part]]:
+    """Which parts become one: each that loses rows or has another type of `fields`, and the small ones when there are
+    many.
+    """
+    other = {part.name for part in parts if part.schema.field("fields").type != fields}
     small = {part.name for part in parts if part.rows < rows_per_part // 2}
     groups: list[list[_Part]] = []
     for part in parts:
-        if part.drop is None and (part.name not in small or len(small) < many):
+        unchanged = part.drop is None and part.name not in other
+        if unchanged and (part.name not in small or len(small) < many):
             continue
         fits = groups and sum(other.rows for other in groups[-1]) + part.rows <= rows_per_part
-        if fits and groups[-1][0].schema.equals(part.schema):
+        if fits and _but_for_fields(groups[-1][0].schema).equals(_but_for_fields(part.schema)):
             groups[-1].append(part)
         else:
             groups.append([part])
-    return [group for group in groups if len(group) > 1 or group[0].drop is not None]
+    return [group for group in groups if len(group) > 1 or group[0].drop is not None or group[0].name in other]
+
+
+def _but_for_fields(schema: pa.Schema) -> pa.Schema:
+    return schema.remove(schema.get_field_index("fields"))
 
 
 def refuse_foreign_file(folder: Folder) -> None:
@@ -252,7 +266,9 @@ def merge_parts(folder: Folder, target: str) -> None:
     if folder.settled(target) and (pq.read_schema(folder.open(target)).metadata or {}).get(_MERGED_KEY) == digest:
         return
     schemas = [_survey(folder, name, None).schema for name in names]
-    schema = pa.unify_schemas([SCHEMA, *schemas], promote_options="permissive")
+    fields = unified_schema(schemas or [SCHEMA]).field("fields")
+    schemas = [schema.set(schema.get_field_index("fields"), fields) for schema in (SCHEMA, *schemas)]
+    schema = pa.unify_schemas(schemas, promote_options="permissive")
     schema = schema.with_metadata({**(SCHEMA.metadata or {}), _MERGED_KEY: digest})
-    tables = (table.cast(schema) for name in names for table in read_part(folder, name))
+    tables = (with_fields_as(table, fields.type).cast(schema) for name in names for table in read_part(folder, name))
     folder.put(target, partial(_write, schema, tables))

@@ -5,6 +5,7 @@ types; each field carries its description and unit as metadata, which Parquet ke
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate, chain
 from operator import attrgetter
@@ -13,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.items import FilterResult, Grounding, Record
+from pipeline.store.answers import AnswerColumn, answer_column
 
 SCHEMA_VERSION = 1
 VERSION_KEY = b"nightcap_schema_version"
@@ -44,9 +46,13 @@ SCHEMA = pa.schema(
         _column("status", pa.string(), "captioned, truncated, filtered, refused or failed"),
         _column("reason", pa.string(), "stable code when status is not captioned"),
         _column("message", pa.string(), "sentence when status is not captioned"),
-        _column("caption", pa.string(), "null unless captioned or truncated"),
-        # Parquet cannot hold an empty struct: without a caption schema this one is null in every row.
-        _column("fields", pa.struct([("caption", pa.string())]), "the typed answer when a caption schema was given"),
+        _column(
+            "caption",
+            pa.string(),
+            "null unless captioned or truncated; of an answer with fields its caption, alt_text, description or text, "
+            "the first that it has, else its tags, else null",
+        ),
+        _column("fields", answer_column(None).type, "the typed answer, when a schema was given"),
         _column("provider", pa.string(), "asked"),
         _column("model", pa.string(), "asked"),
         _column("model_returned", pa.string(), "the model that says it answered"),
@@ -102,21 +108,40 @@ _LIMIT_USD = 10**9
 _INT32 = range(-(2**31), 2**31)
 
 
-def records_to_batch(records: Sequence[Record]) -> pa.RecordBatch:
-    """Records as one Arrow batch of `SCHEMA`.
+@dataclass(frozen=True, slots=True)
+class RowSchema:
+    """What the rows of one run look like: `SCHEMA`, with `fields` as its answers need it."""
+
+    arrow: pa.Schema
+    answers: AnswerColumn
+
+
+def row_schema(answer_schema: str | None) -> RowSchema:
+    """For a job whose answers are held to this JSON Schema."""
+    answers = answer_column(answer_schema)
+    number = SCHEMA.get_field_index("fields")
+    return RowSchema(SCHEMA.set(number, SCHEMA.field(number).with_type(answers.type)), answers)
+
+
+PLAIN_ROWS = row_schema(None)
+
+
+def records_to_batch(records: Sequence[Record], rows: RowSchema = PLAIN_ROWS) -> pa.RecordBatch:
+    """Records as one Arrow batch of `rows.arrow`.
 
     What a server may get wrong never raises: a lone surrogate in a text becomes U+FFFD, a number that its
     column cannot hold becomes null.
     """
     # One attrgetter call per record and one zip: 45 comprehensions over the records cost about twice as much.
     columns: Iterable[Sequence[Any]] = zip(*map(_values, records), strict=True) if records else [()] * len(SCHEMA)
-    arrays = [
-        _CONVERT.get(field.name, _plain)(column, field.type) for field, column in zip(SCHEMA, columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+    arrays = []
+    for field, column in zip(rows.arrow, columns, strict=True):
+        values = [rows.answers.pack(value) for value in column] if field.name == "fields" else column
+        arrays.append(_CONVERT.get(field.name, _plain)(values, field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=rows.arrow)
 
 
-def row_to_record(row: Mapping[str, Any]) -> Record:
+def row_to_record(row: Mapping[str, Any], rows: RowSchema = PLAIN_ROWS) -> Record:
     """The record that a row was made of, from `to_pylist`; columns of a later schema are left out."""
     given = {name: row[name] for name in SCHEMA.names if name in row}
     given["content_filter"] = tuple(FilterResult(**verdict) for verdict in row["content_filter"] or ())
@@ -124,6 +149,7 @@ def row_to_record(row: Mapping[str, Any]) -> Record:
         Grounding(**{**span, "polygon": tuple((point["x"], point["y"]) for point in span["polygon"])})
         for span in row["grounding"] or ()
     )
+    given["fields"] = rows.answers.unpack(row["fields"])
     given["members"] = tuple(row.get("members") or ()) or None
     given["metadata"] = None if row["metadata"] is None else dict(row["metadata"])
     return Record(**given)

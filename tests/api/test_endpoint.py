@@ -90,6 +90,7 @@ def test_azure_with_a_date() -> None:
         headers={"api-key": KEY},
         body_model=None,
         deployment="my captions",
+        api_version="2024-10-21",
     )
     other = resolve("azure:d", AZURE | {"OPENAI_API_VERSION": "2024-10-21"}, version="2025-04-01-preview")
     assert other.url.endswith("?api-version=2025-04-01-preview")

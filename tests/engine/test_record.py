@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engine.record import Asked, Unprepared, judge, to_record
+from pipeline.engine.asking.judging import PLAIN_TEXT, judge
+from pipeline.engine.record import Asked, Unprepared, to_record
 from pipeline.items import Failure, FilterResult, Grounding, Probe, Reply, Usage
 from tests.engine.making import NOON, Dollar, answer, context, image, reply, request
 
@@ -32,7 +33,7 @@ FILTERED = Failure("filtered:violence", "Withheld.", "filtered", usage=BILLED, f
 def test_what_counts_as_a_caption(outcome: Reply | Failure, status: str, reason: str | None) -> None:
     record = to_record(Asked(request(), answer(outcome)), context())
     assert (record.status, record.reason) == (status, reason)
-    assert judge(outcome)[2] == record.message
+    assert judge(outcome, PLAIN_TEXT).message == record.message
     assert (record.message is None) == (status == "captioned")
     assert (record.caption is not None) == (status in ("captioned", "truncated"))
 

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import Job, estimate, run_async
 from pipeline.api.options import LimitOptions, ModelOptions
+from pipeline.api.payload import Form
 from pipeline.errors import UserError
 from pipeline.estimation.packs import Packs, plan_packs
 from pipeline.models import find_model
@@ -18,16 +19,18 @@ from tests.helpers.servers import emulate
 GPT_4O = find_model("gpt-4o")
 LONG = "Describe this image for a training set: " + "the subject, its surroundings, the light, the mood; " * 10
 
+FORM = Form("gpt-4o")
+
 
 def test_asked_alone_each_image_has_a_prompt() -> None:
     for pack, own_prompts in ((1, False), (4, True)):
-        packs = plan_packs(ModelOptions(pack=pack), GPT_4O, 10, 17, one_by_one=own_prompts)
+        packs = plan_packs(ModelOptions(pack=pack), GPT_4O, FORM, 10, 17, one_by_one=own_prompts)
         assert packs == Packs(requests=10, text_tokens=170)
 
 
 def test_the_last_pack_has_what_is_left() -> None:
     def of(images: int) -> Packs:
-        return plan_packs(ModelOptions(pack=4), GPT_4O, images, 17, one_by_one=False)
+        return plan_packs(ModelOptions(pack=4), GPT_4O, FORM, images, 17, one_by_one=False)
 
     assert [of(images).requests for images in range(10)] == [0, 1, 1, 1, 1, 2, 2, 2, 2, 3]
     assert of(9).text_tokens == 2 * of(4).text_tokens + 17
@@ -57,7 +60,7 @@ def test_fewer_requests_are_fewer_minutes() -> None:
 
 def test_where_the_vocabulary_is_unknown_text_is_counted_by_its_length() -> None:
     unknown = find_model("compatible:nobody-knows-it")
-    packs = plan_packs(ModelOptions(pack=4), unknown, 8, 17, one_by_one=False)
+    packs = plan_packs(ModelOptions(pack=4), unknown, FORM, 8, 17, one_by_one=False)
     assert 2 * 17 < packs.text_tokens < 8 * 17
 
 

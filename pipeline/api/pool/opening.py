@@ -3,11 +3,12 @@
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 from pipeline.api.client import Client
-from pipeline.api.endpoint import Endpoint, catalogue_name, resolve_endpoint, split_name
+from pipeline.api.endpoint import Endpoint, azure_version, catalogue_name, resolve_endpoint, split_name
 from pipeline.api.entra.clouds import Cloud
 from pipeline.api.entra.credential import DefaultCredential, OpenCredential
 from pipeline.api.entra.tokens import Tokens
@@ -19,11 +20,12 @@ from pipeline.api.payload import Form
 from pipeline.api.pool.member import Member, Tariff
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.pool import Pool
+from pipeline.api.structured.counting import expected_form, request_tokens
 from pipeline.api.vision.ways import fees_of
 from pipeline.clock import Clock, utc
 from pipeline.errors import UserError
 from pipeline.items import Respondent
-from pipeline.models import FeeName, Model, Price, find_model, find_price, find_video_price, prompt_tokens
+from pipeline.models import FeeName, Model, Price, find_model, find_price, find_video_price
 
 
 @asynccontextmanager
@@ -41,7 +43,7 @@ async def open_pool(
     endpoints = [resolve_endpoint(member.model, environ, member.key_env, member.auth) for member in members]
     if max_cost is not None:
         for member in members:
-            _check_predictable(member.model, clock)
+            _check_predictable(member.model, environ, clock)
     async with AsyncExitStack() as sessions:
         tokens: dict[Cloud, Tokens] = {}
         for endpoint in endpoints:
@@ -56,7 +58,7 @@ async def open_pool(
         yield Pool(opened, None if max_cost is None else Budget(max_cost))
 
 
-def _check_predictable(options: ModelOptions, clock: Clock) -> None:
+def _check_predictable(options: ModelOptions, environ: Mapping[str, str], clock: Clock) -> None:
     """UserError unless it is known beforehand what a request costs at most."""
     model = find_model(catalogue_name(options))
     price = find_price(model, utc(clock.time()).date())
@@ -64,7 +66,7 @@ def _check_predictable(options: ModelOptions, clock: Clock) -> None:
     if price is None:
         raise UserError(f"The price of {model} is unknown, so a budget could not be kept; {advice}.")
     tokens = model.image_tokens(1024, 1024, options.image_detail)
-    if prompt_tokens(model, options.system, options.prompt, (tokens,)) is None:
+    if request_tokens(options, model, expected_form(model, azure_version(options, environ)), (tokens,)) is None:
         raise UserError(f"How {model} counts tokens is unknown, so a budget could not be kept; {advice}.")
 
 
@@ -78,14 +80,14 @@ def build_member(options: MemberOptions, endpoint: Endpoint, client: Client, clo
         first_form(endpoint, model),
         client,
         Limiter(options.limits, rules, clock.monotonic()),
-        AdmissionCost(rules.counting, options.model.max_tokens, len(options.model.prompt) + len(options.model.system)),
+        AdmissionCost(rules.counting, options.model.max_tokens, _characters(options.model)),
         Tariff(clock, _price_on(options.model, endpoint, model)),
     )
 
 
 def _price_on(options: ModelOptions, endpoint: Endpoint, model: Model) -> Callable[[date], Price | None]:
     if options.video_index:
-        text = prompt_tokens(model, options.system, options.prompt, (0,))
+        text = request_tokens(options, model, expected_form(model, endpoint.api_version), (0,))
         return functools.partial(find_video_price, model, text_tokens=text)
     return functools.partial(find_price, model, services=own_fees(options, endpoint))
 
@@ -95,9 +97,14 @@ def own_fees(options: ModelOptions, endpoint: Endpoint) -> tuple[FeeName, ...]:
     return fees_of("azure-openai", options.enhance) if endpoint.extension else ()
 
 
+def _characters(options: ModelOptions) -> int:
+    return len(options.prompt) + len(options.system) + len(options.schema or "")
+
+
 def first_form(endpoint: Endpoint, model: Model) -> Form:
     """How it is asked until it refuses something."""
-    return Form(endpoint.body_model, model.max_tokens_parameter, extension=endpoint.extension)
+    form = expected_form(model, endpoint.api_version)
+    return replace(form, model=endpoint.body_model, extension=endpoint.extension)
 
 
 def respondent_of(options: MemberOptions, endpoint: Endpoint) -> Respondent:

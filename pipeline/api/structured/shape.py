@@ -39,6 +39,11 @@ class Shape:
                 return None
 
     @property
+    def sent(self) -> str:
+        """The schema on the first rung, as compact JSON."""
+        return _compact(_json_schema(self)["json_schema"]["schema"])
+
+    @property
     def told(self) -> str:
         """The schema in words, for endpoints that are not sent it otherwise."""
         return f"{INSTRUCTION}\n{self.schema}"

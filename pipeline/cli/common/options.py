@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.presets import PRESETS
+
 if TYPE_CHECKING:
     from pipeline.job import Job
 
@@ -24,6 +26,8 @@ _REQUEST = (
     click.option("--api-version", help="Azure api-version; without one the undated /openai/v1/ form is used."),
     click.option("--prompt", help="What to ask about each image; {column} is filled in from a listing."),
     click.option("--system", help="System prompt."),
+    click.option("--preset", type=click.Choice(PRESETS), help="A ready-made question, which other options overlay."),
+    click.option("--schema", help="Typed answers: FILE.json with a JSON Schema, or MODULE:MODEL of pydantic."),
     click.option("--detail", help="high (default; of frames: low), low, auto or original."),
     click.option("--video", is_flag=True, help="Videos too, by their frames; those that SOURCE names need no flag."),
     click.option("--frames", type=click.IntRange(min=1), help="Of a video, sent in one request; default: 20."),

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pipeline.clock import Clock, utc
+from pipeline.engine.asking.judging import judge
 from pipeline.engine.asking.near import Likeness, NearDuplicates
 from pipeline.engine.pools import on
-from pipeline.engine.record import Asked, Reused, RowContext, judge, to_record
+from pipeline.engine.record import Asked, Reused, RowContext, to_record
 from pipeline.items import Record, Request, Status, own_prompt_of
 from pipeline.store import REUSABLE, Store
 
@@ -86,7 +87,7 @@ class Reuse:
         """
         content = _content(request)
         followers = self._leaders.pop(content, [])
-        if asked and judge(asked.answer.outcome, self._context.check_language)[0] in REUSABLE:
+        if asked and judge(asked.answer.outcome, self._context.rules).status in REUSABLE:
             _remember(self._answered, content, asked)
             return asked, followers
         _remember(self._alone, content, None)

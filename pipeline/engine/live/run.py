@@ -13,12 +13,16 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 
-from pipeline.api.endpoint import catalogue_name
+from pipeline.api.endpoint import azure_version, catalogue_name
 from pipeline.api.options import ModelOptions
+from pipeline.api.payload import Form
 from pipeline.api.pool.member import Tariff
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.taken import request_limits
 from pipeline.api.retrieval.videos import open_images
+from pipeline.api.structured.counting import expected_form, request_tokens
+from pipeline.api.structured.reading import read_answer
+from pipeline.api.structured.shape import shape_of
 from pipeline.clock import Clock, utc
 from pipeline.engine.asking.language import load_language_check
 from pipeline.engine.control.deadline import parse_deadline
@@ -28,6 +32,7 @@ from pipeline.engine.metrics.exporting import open_telemetry
 from pipeline.engine.metrics.run_metrics import RunMetrics
 from pipeline.engine.packing.joining import check_pack, packing_of
 from pipeline.engine.packing.provider import PackingProvider
+from pipeline.engine.packing.splitting import read_caption, read_fields
 from pipeline.engine.plan import Plan
 from pipeline.engine.pools import Pools, alone, on, open_pools
 from pipeline.engine.preparing.documents import Documents
@@ -38,7 +43,7 @@ from pipeline.engine.raw import RawReplies
 from pipeline.engine.stats import Observer, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
-from pipeline.models import Model, find_model, find_price, prompt_tokens
+from pipeline.models import Model, find_model, find_price
 from pipeline.objects import without_secrets
 from pipeline.sources import asks_videos
 from pipeline.store import Store, open_store, read_status
@@ -61,6 +66,8 @@ async def run_live(
     summary once there is something to sum up.
     """
     model = find_model(catalogue_name(plan.model))
+    if plan.model.schema and model.provider == "builtin":
+        raise UserError(f"{plan.model.name} answers in plain text; for a schema name a model, as --model gpt-4o.")
     check_pack(plan.members, environ)
     best_fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
     limits = request_limits(plan.members, environ)
@@ -102,7 +109,8 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
     plan, model, stats = run.plan, run.model, run.stats
     async with open_pools() as pools, open_telemetry(environ, stats, run.clock, pools.disk) as telemetry:
         run = replace(run, telemetry=telemetry)
-        await on(pools.images, _warm_up, plan.model, model, run.clock)
+        form = expected_form(model, azure_version(plan.model, environ))
+        await on(pools.images, _warm_up, plan.model, model, form, run.clock)
         if language := plan.run.language:
             run = replace(run, check_language=await on(pools.images, load_language_check, language))
         members = _asked_for(plan)
@@ -121,9 +129,11 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             if packing:
-                provider = PackingProvider(provider, packing, run.clock, Tariff(run.clock, partial(find_price, model)))
+                read = read_fields if plan.model.schema else read_caption
+                tariff = Tariff(run.clock, partial(find_price, model))
+                provider = PackingProvider(provider, packing, run.clock, tariff, read)
             run.stop.on_request(provider.stop)
-            async with _open_preparing(run, provider, pools) as preparing:
+            async with _open_preparing(run, provider, pools, form) as preparing:
                 with _observing(observer, stats), _frozen_heap():
                     await run_stages(run, provider, store, pools, preparing)
             run.metrics.set_limits(provider.limits_in_use())
@@ -132,7 +142,9 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
 
 
 @asynccontextmanager
-async def _open_preparing(run: LiveRun, provider: Provider, pools: Pools) -> AsyncIterator[Processes | Documents]:
+async def _open_preparing(
+    run: LiveRun, provider: Provider, pools: Pools, form: Form
+) -> AsyncIterator[Processes | Documents]:
     plan, model = run.plan, run.model
     if plan.model.video_index:
         yield await on(pools.images, Documents, plan.model, model)
@@ -142,6 +154,7 @@ async def _open_preparing(run: LiveRun, provider: Provider, pools: Pools) -> Asy
         plan.image,
         plan.model,
         model,
+        form,
         run.limits,
         provider.encode,
         fingerprints=plan.run.near_duplicates > 0,
@@ -158,10 +171,14 @@ def _asked_for(plan: Plan) -> list[MemberOptions]:
     return [replace(member, model=replace(member.model, max_tokens=raised)) for member in plan.members]
 
 
-def _warm_up(options: ModelOptions, model: Model, clock: Clock) -> None:
-    """Load price list and vocabulary in a thread: 0.3 s each, which the event loop must not stand still for."""
+def _warm_up(options: ModelOptions, model: Model, form: Form, clock: Clock) -> None:
+    """Load price list, vocabulary and what checks answers in a thread: 0.2 to 0.3 s each, which the event loop must
+    not stand still for.
+    """
     find_price(model, utc(clock.time()).date())
-    prompt_tokens(model, options.system, options.prompt, ())
+    request_tokens(options, model, form, ())
+    if shape := shape_of(options.schema):
+        read_answer("{}", shape)
 
 
 def new_run_id(clock: Clock) -> str:
@@ -174,7 +191,9 @@ async def _open_store(run: LiveRun, disk: Executor) -> AsyncIterator[Store]:
     plan, opened = run.plan, ExitStack()
 
     def open_it() -> Store:
-        return opened.enter_context(open_store(plan.out, plan.store, run.clock, run.id, plan.request_hash))
+        shape = shape_of(plan.model.schema)
+        answers = shape.schema if shape else None
+        return opened.enter_context(open_store(plan.out, plan.store, run.clock, run.id, plan.request_hash, answers))
 
     try:
         store = await on(disk, open_it)

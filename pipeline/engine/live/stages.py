@@ -217,7 +217,7 @@ async def _ask(line: Line, asking: Asking, request: Request) -> Asked | None:
             raise
         if second is None:
             break
-        asked = asking.reask.both(request, replace(answer, remade=asked.request), second)
+        asked = asking.reask.both(request, again, replace(answer, remade=asked.request), second)
         # Only what a pack left out has not been asked by itself yet.
         again = asking.reask.again(again, second) if is_left_out(answer) else None
         answer = asked.answer

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pipeline.api.asker import Remake
 from pipeline.api.options import LimitOptions
 from pipeline.api.prompts import own_prompts
+from pipeline.api.structured.shape import shape_of
+from pipeline.engine.asking.judging import AnswerRules
 from pipeline.engine.asking.near import NearDuplicates
 from pipeline.engine.asking.reask import Reask
 from pipeline.engine.asking.reuse import Reuse
@@ -69,7 +71,8 @@ async def run_stages(
         retry=retry,
         raw=run.raw,
     )
-    context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.image_detail, run.check_language)
+    rules = AnswerRules(run.check_language, shape_of(plan.model.schema))
+    context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.image_detail, rules)
     by_url = ByUrl(plan.model.send == "url" and run.model.provider != "builtin")
     fetcher = Fetcher(run.source, run.stop, run.clock, random.Random(), by_url)
     reusable = [status for status in REUSABLE if status not in plan.run.retry]
@@ -78,7 +81,7 @@ async def run_stages(
     ask_otherwise: Remake = functools.partial(remake, preparing.prepare, fetcher.fetch_again, by_url)
     if isinstance(preparing, Documents):
         ask_otherwise = preparing.remake
-    reask = Reask(plan.run.reask, plan.raised_max_tokens, run.check_language)
+    reask = Reask(plan.run.reask, plan.raised_max_tokens, rules, run.model)
     asking = Asking(provider, ask_otherwise, reuse, reask, by_url)
     status_of = retry.status_of if retry else store.finished_status
     listing = within_limits(own_prompts(run.source.list(), plan.model.prompt), run.limits)

@@ -5,15 +5,16 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.api.endpoint import catalogue_name
+from pipeline.api.endpoint import azure_version, catalogue_name
 from pipeline.api.options import ModelOptions
-from pipeline.api.payload import TailTemplate, tail_template
+from pipeline.api.payload import Form, TailTemplate, tail_template
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.taken import request_limits
 from pipeline.api.prompts import prompt_template
+from pipeline.api.structured.counting import expected_form, request_tokens
 from pipeline.errors import UserError
 from pipeline.items import Request
-from pipeline.models import Model, find_model, prompt_tokens
+from pipeline.models import Model, find_model
 from pipeline.models import text_tokens as tokens_of
 
 # Of bodies that are joined: a pack is for small images, and gateways refuse bodies that providers would take.
@@ -37,12 +38,12 @@ def labels_of(count: int) -> list[str]:
     return [f"Image {number}:" for number in range(1, count + 1)]
 
 
-def text_tokens(options: ModelOptions, model: Model, count: int) -> int | None:
+def text_tokens(options: ModelOptions, model: Model, form: Form, count: int) -> int | None:
     """Prompt tokens of a request of `count` images, but for the images; None: unknown."""
     if count == 1:
-        return prompt_tokens(model, options.system, options.prompt, (0,))
+        return request_tokens(options, model, form, (0,))
     asked = packed_prompt(options.prompt, count, with_schema=options.schema is not None)
-    prompt = prompt_tokens(model, options.system, asked, (0,))
+    prompt = request_tokens(options, model, form, (0,), asked, count)
     labels = _sum([tokens_of(model, label) for label in labels_of(count)])
     return None if prompt is None or labels is None else prompt + labels
 
@@ -116,6 +117,7 @@ def packing_of(members: Sequence[MemberOptions], environ: Mapping[str, str]) -> 
     check_pack(members, environ)
     options = members[0].model
     model = find_model(catalogue_name(options))
+    form = expected_form(model, azure_version(options, environ))
     limits = request_limits(members, environ)
     # What is more than a whole minute's tokens is never admitted.
     most_tokens = max(member.limits.tpm or math.inf for member in members)
@@ -124,7 +126,7 @@ def packing_of(members: Sequence[MemberOptions], environ: Mapping[str, str]) -> 
         max_tokens=options.max_tokens,
         template=tail_template(options),
         prompt=functools.partial(packed_prompt, options.prompt, with_schema=options.schema is not None),
-        text_tokens=functools.cache(functools.partial(text_tokens, options, model)),
+        text_tokens=functools.cache(functools.partial(text_tokens, options, model, form)),
         most_tokens=min(model.context_tokens or math.inf, most_tokens),
         most_bytes=min(MOST_PACK_BYTES, limits.request_bytes.most if limits.request_bytes else MOST_PACK_BYTES),
     )

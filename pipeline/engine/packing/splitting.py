@@ -43,6 +43,12 @@ def read_caption(answer: Mapping[str, object]) -> str | None:
     return caption.strip() or None if isinstance(caption, str) else None
 
 
+def read_fields(answer: Mapping[str, object]) -> str | None:
+    """Of an answer by the user's schema, to which it is held like that to an image alone."""
+    fields = answer.get("answer")
+    return json.dumps(fields) if isinstance(fields, Mapping) else None
+
+
 def split_answer(
     answer: Answer, packed: Request, requests: Sequence[Request], read: ReadEntry, price: Priced | None
 ) -> list[Answer]:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.api.options import ModelOptions
-from pipeline.api.payload import LabelledImage, TailTemplate, tail_template
+from pipeline.api.payload import Form, LabelledImage, TailTemplate, tail_template
+from pipeline.api.structured.counting import request_tokens
 from pipeline.engine.preparing.preparer import Encode, Fit, Preparer
 from pipeline.errors import UserError
 from pipeline.images import Bound, ImageOptions, SendBounds
 from pipeline.items import Failure, Prepared, SourceImage
-from pipeline.models import Model, RequestLimits, best_dimensions, prompt_tokens, text_tokens
+from pipeline.models import Model, RequestLimits, best_dimensions, text_tokens
 from pipeline.sources import Reader, SourceOptions, asks_videos
 from pipeline.videos import check_installed
 
@@ -27,13 +28,14 @@ def build_preparer(
     images: ImageOptions,
     options: ModelOptions,
     model: Model,
+    form: Form,
     limits: RequestLimits,
     encode: Encode,
     *,
     fingerprints: bool = False,
 ) -> Preparer:
-    """Of images on this machine, and of those that were fetched."""
-    make = functools.partial(_preparer, source, images, model=model, limits=limits, fingerprints=fingerprints)
+    """Of images on this machine, and of those that were fetched. `form`: in which most of them are asked about."""
+    make = functools.partial(_preparer, source, images, form, model=model, limits=limits, fingerprints=fingerprints)
     if not asks_videos(source):
         return make(options, encode=encode)
     from pipeline.engine.preparing.videos import VideoPreparer
@@ -50,6 +52,7 @@ def build_preparer(
 def _preparer(
     source: SourceOptions,
     images: ImageOptions,
+    form: Form,
     options: ModelOptions,
     model: Model,
     limits: RequestLimits,
@@ -57,14 +60,14 @@ def _preparer(
     videos: "VideoPreparer | None" = None,
     fingerprints: bool = False,
 ) -> Preparer:
-    common = prompt_tokens(model, options.system, options.prompt, (0,))
+    common = request_tokens(options, model, form, (0,))
     return Preparer(
         Reader(source).read,
         image_options(images, model),
         best_fit(options, model),
         encode,
         functools.partial(model.image_tokens, detail=options.image_detail),
-        functools.partial(_text_tokens, model, options.system, common),
+        functools.partial(_text_tokens, options, model, form, common),
         functools.partial(send_bounds, images, options, limits),
         videos,
         fingerprints=fingerprints,
@@ -154,13 +157,18 @@ def _json_tail(template: TailTemplate, image: Prepared | str | Sequence[Labelled
 
 
 def _text_tokens(
-    model: Model, system: str, common: int | None, own_prompt: str | None, labels: Sequence[str]
+    options: ModelOptions,
+    model: Model,
+    form: Form,
+    common: int | None,
+    own_prompt: str | None,
+    labels: Sequence[str],
 ) -> int | None:
     """Tokens of a request but for the images; `common` are those with the job's prompt.
 
     Only a prompt of an image's own, or labels, have the vocabulary loaded (0.3 s, 47 MB in each process).
     """
-    total = common if own_prompt is None else prompt_tokens(model, system, own_prompt, (0,))
+    total = common if own_prompt is None else request_tokens(options, model, form, (0,), own_prompt)
     for label in labels:
         tokens = text_tokens(model, label)
         total = None if total is None or tokens is None else total + tokens

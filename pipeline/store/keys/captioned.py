@@ -20,7 +20,7 @@ from pipeline.store.folders.folder import Folder
 from pipeline.store.journal import Journal
 from pipeline.store.keys.hashes import Hashes, HashIndex
 from pipeline.store.parts import read_part, read_row_group
-from pipeline.store.schema import row_to_record
+from pipeline.store.schema import RowSchema, row_to_record
 
 COLUMNS = ("content_hash", "request_hash", "status")
 """What `add_part` needs of each row."""
@@ -46,10 +46,11 @@ class CaptionedContent:
     `may_have` is for any thread; everything else belongs to the one that writes the output.
     """
 
-    def __init__(self, folder: Folder, journal: Journal, request_hash: str) -> None:
+    def __init__(self, folder: Folder, journal: Journal, request_hash: str, rows: RowSchema) -> None:
         self._folder = folder
         self._journal = journal
         self._request_hash = request_hash
+        self._row_schema = rows
         self._in_parts = HashIndex()
         """To the number of the row, over all groups."""
         self._in_journal: dict[int, int] = {}
@@ -99,7 +100,7 @@ class CaptionedContent:
     def _first(self, rows: pa.Table, content_hash: str, own_prompt: str) -> Record | None:
         """The one that is meant: two contents may share 64 bits."""
         rows = rows.filter(pc.and_(self._usable(rows), pc.equal(rows["content_hash"], content_hash)))
-        records = map(row_to_record, rows.to_pylist())
+        records = (row_to_record(row, self._row_schema) for row in rows.to_pylist())
         return next((record for record in records if own_prompt_of(record.source_version) == own_prompt), None)
 
     def _usable(self, rows: pa.Table) -> pa.ChunkedArray:

@@ -75,7 +75,7 @@ def test_the_better_answer_counts_and_both_are_paid(
     first: Reply | Failure, second: Reply | Failure, status: str, caption: str | None
 ) -> None:
     answers: list[Answer] = [answer(each, price=Dollar()) for each in (first, second)]
-    row = to_record(Reask((), 0).both(request(), *answers), context())
+    row = to_record(Reask((), 0).both(request(), request(), *answers), context())
     assert (row.status, row.caption) == (status, caption)
     paid = 550 if second != BROKEN else 275
     assert (row.total_tokens, row.cost_usd, row.attempts) == (paid, Decimal(paid), 2)
@@ -84,14 +84,14 @@ def test_the_better_answer_counts_and_both_are_paid(
 
 def test_counts_that_a_server_did_not_send_stay_unknown() -> None:
     first, second = (answer(reply(usage=Usage(prompt_tokens=tokens))) for tokens in (7, None))
-    row = to_record(Reask((), 0).both(request(), first, second), context())
+    row = to_record(Reask((), 0).both(request(), request(), first, second), context())
     assert (row.prompt_tokens, row.completion_tokens, row.cost_usd) == (7, None, None)
 
 
 def test_the_prediction_is_that_of_all_that_is_on_the_bill() -> None:
     """Of a first answer that was itself made of two requests, the second of them smaller."""
     first = replace(answer(SORRY), remade=replace(request(), predicted_image_tokens=340, predicted_prompt_tokens=370))
-    row = to_record(Reask((), 0).both(request(), first, answer(GOOD)), context())
+    row = to_record(Reask((), 0).both(request(), request(), first, answer(GOOD)), context())
     assert (row.predicted_image_tokens, row.predicted_prompt_tokens) == (340 + 255, 370 + 270)
 
 

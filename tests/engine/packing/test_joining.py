@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.api.options import ModelOptions
-from pipeline.api.payload import LabelledImage, tail_template
+from pipeline.api.payload import Form, LabelledImage, tail_template
 from pipeline.api.pool.members import members_of
 from pipeline.engine.packing.joining import check_pack, labels_of, packed_prompt, packing_of, text_tokens
 from pipeline.errors import UserError
@@ -13,6 +13,8 @@ from pipeline.models import text_tokens as tokens_of
 from tests.engine.making import request
 
 IMAGES = [("jpeg", b"first"), ("png", b"second image"), ("webp", b"")]
+
+FORM = Form("gpt-4o")
 
 
 def test_joined_tails_are_what_would_have_been_rendered() -> None:
@@ -35,10 +37,10 @@ def test_the_prediction_is_the_models_rule_for_the_whole_request(name: str) -> N
 
 def test_what_a_pack_takes_beside_its_prompt_is_what_the_readme_says() -> None:
     options, model = ModelOptions(name="openai:gpt-4o"), find_model("openai:gpt-4o")
-    alone = text_tokens(options, model, 1) or 0
+    alone = text_tokens(options, model, FORM, 1) or 0
     for count in (2, 4, 10):
-        assert text_tokens(options, model, count) == alone + 26 + 4 * count
-    assert (text_tokens(options, model, 4) or 0) < 4 * alone, "even the shortest prompt pays in packs of four"
+        assert text_tokens(options, model, FORM, count) == alone + 26 + 4 * count
+    assert (text_tokens(options, model, FORM, 4) or 0) < 4 * alone, "even the shortest prompt pays in packs of four"
 
 
 @pytest.mark.parametrize(

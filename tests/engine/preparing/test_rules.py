@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import tail_template
+from pipeline.api.structured.counting import expected_form
 from pipeline.engine.preparing.rules import build_preparer, image_itself, image_options, json_tail, send_bounds
 from pipeline.images import NO_BOUNDS, Bound, ImageOptions
 from pipeline.models import Limit, RequestLimits, find_model
@@ -42,7 +43,9 @@ def test_the_strictest_bound_holds_and_a_request_of_many_images_leaves_each_less
 def test_a_process_that_prepares_imports_nothing_heavy(name: str) -> None:
     options = ModelOptions(name=name)
     encode = image_itself if name.startswith("builtin") else json_tail(tail_template(options))
-    preparer = build_preparer(SourceOptions(), ImageOptions(), options, find_model(name), RequestLimits(), encode)
+    images, model = ImageOptions(), find_model(name)
+    form = expected_form(model, None)
+    preparer = build_preparer(SourceOptions(), images, options, model, form, RequestLimits(), encode)
     command = [sys.executable, "-c", LOAD]
     loaded = subprocess.run(command, input=pickle.dumps(preparer), stdout=subprocess.PIPE, check=True).stdout
     modules = set(loaded.decode().split())
