@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from pipeline.api.attempt import Target
 from pipeline.api.entra.clouds import Cloud, cloud_of
-from pipeline.api.environment import checked_address, read_key
+from pipeline.api.environment import checked_address, read_key, read_variable, usual_or_other
 from pipeline.api.options import Auth, ModelOptions
 from pipeline.api.quirks import check_temperature, server_at
 from pipeline.api.vision.extensions import Extension, image_extension
@@ -22,6 +22,7 @@ from pipeline.api.vision.ways import Way, choose_way
 from pipeline.errors import UserError
 
 PORTS = {"http": 80, "https": 443}
+DEPLOYMENT_VARIABLE = "AZURE_OPENAI_DEPLOYMENT_NAME"
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 
@@ -61,8 +62,15 @@ def split_name(name: str) -> tuple[str, str]:
     if not colon:
         return "openai", name
     if not model:
-        raise UserError(f"Model {name!r} names no model after the colon; write e.g. openai:gpt-4o.")
+        like = f"azure:DEPLOYMENT, or export {DEPLOYMENT_VARIABLE}" if provider == "azure" else "openai:gpt-4o"
+        raise UserError(f"Model {name!r} names no model after the colon; write e.g. {like}.")
     return provider, model
+
+
+def with_deployment(name: str, environ: Mapping[str, str]) -> str:
+    """`azure:` alone means the deployment that the environment names, as the quickstart of 2025-02 has it."""
+    deployment = environ.get(DEPLOYMENT_VARIABLE, "").strip() if name == "azure:" else ""
+    return f"azure:{deployment}" if deployment else name
 
 
 def catalogue_name(options: ModelOptions) -> str:
@@ -74,14 +82,16 @@ def key_variable(options: ModelOptions, environ: Mapping[str, str]) -> str:
     """The environment variable that holds the key unless the job names another; a known server has its own."""
     provider, _ = split_name(options.name)
     if provider == "azure":
-        return "AZURE_OPENAI_API_KEY"
-    server = server_at(options.base_url or environ.get("OPENAI_BASE_URL")) if provider == "compatible" else None
+        return usual_or_other("AZURE_OPENAI_API_KEY", environ)
+    server = (
+        server_at(options.base_url or read_variable("OPENAI_BASE_URL", environ)) if provider == "compatible" else None
+    )
     return server.key_variable if server and environ.get(server.key_variable, "").strip() else "OPENAI_API_KEY"
 
 
 def azure_version(options: ModelOptions, environ: Mapping[str, str]) -> str | None:
     """The dated api-version; None: the undated `/openai/v1/` form."""
-    version = options.api_version or environ.get("OPENAI_API_VERSION")
+    version = options.api_version or read_variable("OPENAI_API_VERSION", environ)
     return None if version == "v1" else version or None
 
 
@@ -120,14 +130,14 @@ def resolve_endpoint(
 
 
 def _openai(model: str, base_url: str | None, environ: Mapping[str, str], key: str | None) -> Endpoint:
-    base = _address(base_url or environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL)
+    base = _address(base_url or read_variable("OPENAI_BASE_URL", environ) or OPENAI_BASE_URL)
     if not key and base == OPENAI_BASE_URL:
         raise UserError("OPENAI_API_KEY is not set; export the key of your OpenAI account.")
     return _plain("openai", base, key, model)
 
 
 def _compatible(model: str, options: ModelOptions, environ: Mapping[str, str], key: str | None) -> Endpoint:
-    base = options.base_url or environ.get("OPENAI_BASE_URL")
+    base = options.base_url or read_variable("OPENAI_BASE_URL", environ)
     if not base:
         raise UserError(f"compatible:{model} needs --base-url (or OPENAI_BASE_URL), e.g. http://localhost:11434/v1.")
     check_temperature(server_at(base), options.temperature)
@@ -140,7 +150,7 @@ def _plain(provider: str, base: str, key: str | None, model: str) -> Endpoint:
 
 
 def _azure(deployment: str, options: ModelOptions, environ: Mapping[str, str], key: str | None) -> Endpoint:
-    address = options.base_url or environ.get("AZURE_OPENAI_ENDPOINT")
+    address = options.base_url or read_variable("AZURE_OPENAI_ENDPOINT", environ)
     if not address:
         raise UserError("AZURE_OPENAI_ENDPOINT is not set; it looks like https://RESOURCE.openai.azure.com.")
     # The portal shows longer forms too: .../openai/v1/ and .../openai/deployments/D/chat/completions.

@@ -5,6 +5,29 @@ from urllib.parse import urlsplit
 
 from pipeline.errors import UserError
 
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "AZURE_OPENAI_API_KEY": ("AZURE_OPENAI_KEY",),
+    "AZURE_OPENAI_ENDPOINT": ("AZURE_OPENAI_API_ENDPOINT", "AZURE_OPENAI_API_BASE"),
+    "OPENAI_API_VERSION": ("AZURE_OPENAI_API_VERSION",),
+    "OPENAI_BASE_URL": ("OPENAI_API_BASE",),
+}
+"""What older guides and tools call the same."""
+
+
+def usual_or_other(name: str, environ: Mapping[str, str]) -> str:
+    """The variable that is set: `name`, or else another name for the same."""
+    if environ.get(name, "").strip():
+        return name
+    others = OTHER_NAMES.get(name, ())
+    if environ.get("OPENAI_API_TYPE", "").startswith("azure"):  # then OPENAI_API_BASE is no address of OpenAI's form
+        others = tuple(other for other in others if not other.startswith("OPENAI_"))
+    return next((other for other in others if environ.get(other, "").strip()), name)
+
+
+def read_variable(name: str, environ: Mapping[str, str]) -> str:
+    """The value under `name` or another name for the same; empty where there is none."""
+    return environ.get(usual_or_other(name, environ), "").strip()
+
 
 def read_key(variable: str, environ: Mapping[str, str]) -> str | None:
     """The key, without the line break that a file or `echo` leaves at its end; None when there is none."""

@@ -1,6 +1,7 @@
 """`nightcap estimate`."""
 
 import json
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,10 @@ def estimate(
 
     Low is what short answers would cost, high is every answer as long as --max-tokens allows.
     """
+    from pipeline.api.endpoint import with_deployment
+
     job = read_job(sources, options)
+    models = tuple(with_deployment(model, os.environ) for model in models)
     if len(models) == 1:  # the job's own model, so that an Azure deployment keeps the model behind it
         job = job.overlay(model=models[0])
     show_estimate(job, models, as_json=as_json, sample=sample)

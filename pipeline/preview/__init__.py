@@ -17,6 +17,7 @@ from pipeline.api.endpoint import (
     resolve_endpoint,
     split_name,
 )
+from pipeline.api.environment import read_variable
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import LabelledImage, around_images, images_of, render_head, tail_template
 from pipeline.api.pool.members import MemberOptions
@@ -200,7 +201,9 @@ def _endpoint(member: MemberOptions, environ: Mapping[str, str]) -> Endpoint:
     """With the name of the variable where the key would be, which nobody reads."""
     provider, _ = split_name(member.model.name)
     variable = member.key_env or key_variable(member.model, environ)
-    wanted = member.key_env or (provider == "openai" and not (member.model.base_url or environ.get("OPENAI_BASE_URL")))
+    wanted = member.key_env or (
+        provider == "openai" and not (member.model.base_url or read_variable("OPENAI_BASE_URL", environ))
+    )
     named = {variable: f"${variable}"} if wanted or environ.get(variable) else {}
     return resolve_endpoint(member.model, {**_without_vision_key(environ), **named}, member.key_env, member.auth)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.api.endpoint import Endpoint, resolve_endpoint, split_name
+from pipeline.api.endpoint import Endpoint, key_variable, resolve_endpoint, split_name, with_deployment
 from pipeline.api.entra.clouds import CHINA, GOVERNMENT, PUBLIC
 from pipeline.api.options import ModelOptions
 from pipeline.errors import UserError
@@ -46,6 +46,35 @@ def test_addresses_of_openais_form(provider: str, address: str, url: str) -> Non
     assert by_option.url == url
     assert by_option.models_url == url.removesuffix("/chat/completions") + "/models"
     assert resolve(f"{provider}:m", OPENAI | {"OPENAI_BASE_URL": address}).url == url
+
+
+def test_older_names_of_the_same_variables() -> None:
+    older = {"AZURE_OPENAI_API_ENDPOINT": "https://res.openai.azure.com", "AZURE_OPENAI_KEY": KEY}
+    assert resolve("azure:d", older) == resolve("azure:d", AZURE)
+    dated = older | {"AZURE_OPENAI_API_VERSION": "2024-10-21"}
+    assert resolve("azure:d", dated) == resolve("azure:d", AZURE, version="2024-10-21")
+    assert resolve("azure:d", dated | {"OPENAI_API_VERSION": "v1"}) == resolve("azure:d", AZURE)
+    assert key_variable(ModelOptions(name="azure:d"), older) == "AZURE_OPENAI_KEY"
+    both = older | {"AZURE_OPENAI_ENDPOINT": "https://new.openai.azure.com", "AZURE_OPENAI_API_KEY": "b" * 32}
+    assert resolve("azure:d", both).url.startswith("https://new.")
+    assert resolve("azure:d", both).headers == {"api-key": "b" * 32}
+
+
+def test_the_older_name_of_openais_address_unless_it_is_azures() -> None:
+    older = OPENAI | {"OPENAI_API_BASE": "http://127.0.0.1:8080/v1"}
+    assert resolve("gpt-4o", older).url == "http://127.0.0.1:8080/v1/chat/completions"
+    assert resolve("compatible:m", older).url == "http://127.0.0.1:8080/v1/chat/completions"
+    assert resolve("gpt-4o", older | {"OPENAI_API_TYPE": "azure_ad"}).url.startswith("https://api.openai.com/")
+
+
+def test_azures_deployment_may_stand_in_the_environment() -> None:
+    environ = {"AZURE_OPENAI_DEPLOYMENT_NAME": "captions"}
+    assert with_deployment("azure:", environ) == "azure:captions"
+    assert with_deployment("azure:own", environ) == "azure:own"
+    assert with_deployment("gpt-4o", environ) == "gpt-4o"
+    assert with_deployment("azure:", {}) == "azure:"
+    with pytest.raises(UserError, match="AZURE_OPENAI_DEPLOYMENT_NAME"):
+        split_name("azure:")
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.api.endpoint import catalogue_name, split_name
+from pipeline.api.endpoint import azure_version, catalogue_name, split_name
+from pipeline.api.environment import read_variable
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.quirks import server_at
 from pipeline.models import RequestLimits, find_limits, find_model
@@ -21,8 +22,8 @@ def _limits_of(member: MemberOptions, environ: Mapping[str, str]) -> RequestLimi
     model = find_model(catalogue_name(options))
     provider, _ = split_name(options.name)
     if provider == "azure":
-        return find_limits(model, options.api_version or environ.get("OPENAI_API_VERSION"), provider)
-    address = options.base_url or environ.get("OPENAI_BASE_URL")
+        return find_limits(model, azure_version(options, environ), provider)
+    address = options.base_url or read_variable("OPENAI_BASE_URL", environ)
     server = server_at(address)
     if server and server.limits_of:
         provider = server.limits_of

@@ -1,5 +1,6 @@
 """Options that several commands share. Each has the name of the job's flat option that it overlays."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,9 +102,12 @@ def _decorate(command: Callable[..., Any], options: tuple[Callable[..., Any], ..
 
 def read_job(sources: tuple[str, ...], options: dict[str, Any]) -> "Job":
     """The job of a command line: `JOB.toml` or sources, with the options given overlaid. Empty options say nothing."""
+    from pipeline.api.endpoint import with_deployment
     from pipeline.errors import UserError
     from pipeline.job import Job
 
+    if options.get("model"):
+        options = {**options, "model": with_deployment(options["model"], os.environ)}
     # By identity: 0 equals False, and a limit or a temperature of 0 says a lot.
     given = {name: value for name, value in options.items() if value is not None and value is not False and value != ()}
     job_files = [source for source in sources if Path(source).suffix == ".toml"]
