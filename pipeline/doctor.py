@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
@@ -15,6 +16,8 @@ from pipeline.api.entra.tokens import Tokens
 from pipeline.api.options import ModelOptions
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.reading.replies import read_response
+from pipeline.api.retrieval.client import open_retrieval
+from pipeline.api.retrieval.videos import open_images
 from pipeline.api.vision.analysis import analysis_endpoint, read_analysis
 from pipeline.api.vision.resource import KEY_VARIABLE, find_vision
 from pipeline.clock import SystemClock, utc
@@ -23,7 +26,7 @@ from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Failure
 from pipeline.job import Job
 from pipeline.models import best_dimensions, find_model, find_price
-from pipeline.sources import SourceOptions, open_source
+from pipeline.objects import without_secrets
 from pipeline.store import try_output
 
 ENDPOINT_SECONDS = 20.0
@@ -47,7 +50,7 @@ def examine(job: Job, environ: Mapping[str, str] = os.environ, *, whole: bool = 
 
     Not `whole`: source and output are looked at only if the job names them.
     """
-    checks = [_check("source", lambda: _source(job.source))] if whole or job.source.paths else []
+    checks = [_check("source", lambda: _source(job, environ))] if whole or job.source.paths else []
     checks += _endpoints(job, environ)
     if whole or job.out:
         checks.append(_check("output", lambda: _output(job.out)))
@@ -61,6 +64,8 @@ def _endpoints(job: Job, environ: Mapping[str, str]) -> list[Check]:
     except NightcapError as error:
         return [Check("model", error.exit_code, str(error))]
     checks = [_check("model", lambda: _model(members[0].model))]
+    if members[0].model.video_index:
+        checks.append(_check("video index", partial(_video_index, members[0].model.video_index, environ)))
     if members[0].model.enhance:
         checks.append(_check("enhance", partial(_enhance, members, environ)))
     if members[0].model.name.startswith("builtin:"):
@@ -74,6 +79,19 @@ def _endpoints(job: Job, environ: Mapping[str, str]) -> list[Check]:
     return checks
 
 
+def _video_index(name: str, environ: Mapping[str, str]) -> str:
+    vision = find_vision(environ)
+    if vision is None:
+        return f"VISION_ENDPOINT is not set, so nobody was asked for the index {name}."
+
+    async def asked() -> str:
+        async with open_retrieval(vision, SystemClock(), random.Random()) as client:
+            index = await client.index(name)
+            return f"{client.host} has the index {name}, with {', '.join(index.features)}."
+
+    return asyncio.run(asked())
+
+
 def _check(name: str, look: Callable[[], str], of: str = "") -> Check:
     try:
         return Check(name, 0, of + look())
@@ -81,11 +99,11 @@ def _check(name: str, look: Callable[[], str], of: str = "") -> Check:
         return Check(name, error.exit_code, of + str(error))
 
 
-def _source(options: SourceOptions) -> str:
-    if not options.paths:
+def _source(job: Job, environ: Mapping[str, str]) -> str:
+    if not job.source.paths:
         raise UserError("No source was given.")
-    first = next(iter(open_source(options).list()), None)
-    where = ", ".join(options.paths)
+    first = next(iter(open_images(job.source, job.model, environ).list()), None)
+    where = ", ".join(map(without_secrets, job.source.paths))
     if first is None:
         raise UserError(f"{where} holds no image that is to be captioned.")
     return f"{where} holds images, the first is {first.key}."

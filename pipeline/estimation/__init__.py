@@ -10,14 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pipeline.api.endpoint import azure_version, catalogue_name, enhancing_way
+from pipeline.api.endpoint import azure_version, catalogue_name, enhancing_way, split_name
 from pipeline.api.options import DEFAULT_MODEL
 from pipeline.api.pool.taken import request_limits
+from pipeline.api.retrieval.videos import open_images
+from pipeline.api.vision.video import check_video
 from pipeline.clock import SystemClock, utc
 from pipeline.engine.packing.joining import check_pack
 from pipeline.engine.preparing.rules import check_groups, check_videos, frames_sent
+from pipeline.errors import UserError
 from pipeline.estimation.costs import History, estimate_model
 from pipeline.estimation.headers import HeaderReader
+from pipeline.estimation.indexed import estimate_videos, survey_videos
 from pipeline.estimation.output import Output
 from pipeline.estimation.result import Estimate, ModelEstimate, Range
 from pipeline.estimation.sizes import Sizes
@@ -57,6 +61,8 @@ def estimate(
     Raises UserError for a source, a model, a detail, a policy or a sample that cannot be.
     """
     job = job.as_one()
+    if job.model.video_index:
+        return _of_videos(job, models, sample, observer)
     jobs = [_with_model(job, name) for name in models or _own_models(job)]
     known = [_known_model(each) for each in jobs]
     for each in jobs:
@@ -97,6 +103,22 @@ def _widest(jobs: Sequence[Job]) -> RequestLimits:
     """The limits of the endpoint that takes most images in a request: there is one survey for all."""
     limits = [request_limits(job.members, os.environ) for job in jobs]
     return max(limits, key=lambda each: each.images.most if each.images else sys.maxsize)
+
+
+def _of_videos(job: Job, models: Sequence[str], sample: int | None, observer: Callable[[int], None] | None) -> Estimate:
+    """Of an index: there is one model that looks at them, and no header to be read."""
+    if sample is not None:
+        raise UserError("Of videos in an index no header is read, so there is nothing to sample; leave it out.")
+    if len(models) > 1:
+        raise UserError("A video index is asked about with one model; name one.")
+    job = _with_model(job, models[0]) if models else job
+    check_video(job.model, split_name(job.model.name)[0], azure_version(job.model, os.environ))
+    model, output = find_model(catalogue_name(job.model)), Output(job.out)
+    source = open_images(job.source, job.model, os.environ)
+    survey, seconds = survey_videos(source, job, output.finished(job.request_hash), observer)
+    history = History(output.answers(job.request_hash), output.other_rows(job.request_hash))
+    row = estimate_videos(job, model, survey, seconds, history, utc(SystemClock().time()).date())
+    return Estimate(survey, job.model.image_policy, job.model.image_detail, (row,))
 
 
 def _own_models(job: Job) -> Sequence[str]:

@@ -99,7 +99,7 @@ def estimate_model(
     labels, exact_labels = _label_tokens(model, survey)
     packs, exact = replace(packs, text_tokens=packs.text_tokens + labels), exact and exact_labels
     text = packs.text_of_an_image(images)
-    answers = _answers(model, options, history.answers)
+    answers = answers_of(model, options, history.answers)
     services = fees_of(way, options.enhance)
     live, batch = (find_price(model, today, mode=mode, services=services) for mode in MODES)
     original = under("original").tokens
@@ -197,7 +197,8 @@ def _schema_is_sent(options: ModelOptions, form: Form) -> bool:
     return options.schema is not None and form.rung == "json_schema"
 
 
-def _answers(model: Model, options: ModelOptions, history: Sequence[int]) -> Answers:
+def answers_of(model: Model, options: ModelOptions, history: Sequence[int]) -> Answers:
+    """As earlier answers to the same prompt were, else as such a prompt is usually answered."""
     most = options.max_tokens
     if history:
         ordered = sorted(history)
@@ -276,10 +277,7 @@ def _notes(
         short = f", so max_tokens = {options.max_tokens} may leave answers empty" if options.max_tokens < needed else ""
         yield f"reasoning is billed as answer; {REASONING_TOKENS} tokens an image are expected{short}"
     if history.other_rows:
-        yield (
-            f"{history.other_rows:,} rows of the output were made by another request; `nightcap run` asks for them"
-            " again only with --replace"
-        )
+        yield other_rows_note(history)
     if packs.saved_tokens:
         takes = f"{abs(packs.saved_tokens):,} prompt tokens {'fewer' if packs.saved_tokens > 0 else 'more'}"
         yield f"packs of {options.pack} take {packs.requests:,} requests, and {takes} than images asked alone"
@@ -289,6 +287,13 @@ def _notes(
         yield "how it counts image tokens is not known, so its cost is not either"
     elif price is None:
         yield "its price is not known"
+
+
+def other_rows_note(history: History) -> str:
+    return (
+        f"{history.other_rows:,} rows of the output were made by another request; `nightcap run` asks for them"
+        " again only with --replace"
+    )
 
 
 def _enhanced_notes(way: Way | None, told: int, services: Sequence[FeeName], today: date) -> Iterable[str]:

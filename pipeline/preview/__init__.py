@@ -24,10 +24,12 @@ from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.opening import first_form
 from pipeline.api.pool.taken import request_limits
 from pipeline.api.prompts import own_prompts
+from pipeline.api.retrieval.videos import open_images
 from pipeline.api.vision.analysis import analysis_endpoint
 from pipeline.api.vision.resource import KEY_VARIABLE, find_vision
 from pipeline.engine.packing.joining import packing_of
 from pipeline.engine.preparing.by_url import HEAD_BYTES
+from pipeline.engine.preparing.documents import Documents
 from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.engine.preparing.rules import build_preparer, check_groups, check_videos, json_tail, within_limits
 from pipeline.errors import UserError
@@ -140,6 +142,9 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1, named: str | N
         raise UserError("No source was given; name an image.")
     model = find_model(catalogue_name(member.model))
     endpoint = _endpoint(member, environ)
+    if member.model.video_index:
+        yield from _of_videos(job, member.model, endpoint, environ, count)
+        return
     source = open_source(job.source)
     limits = request_limits(job.members, environ)
     check_groups(job.source, member.model, limits)
@@ -165,6 +170,20 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1, named: str | N
         head = render_head(replace(member.model, max_tokens=max_tokens), form, request.pack)
         shown = _preview(endpoint, head, request, [each.image.key for each in together])
         yield replace(shown, before=before)
+
+
+def _of_videos(
+    job: Job, options: ModelOptions, endpoint: Endpoint, environ: Mapping[str, str], count: int
+) -> Iterator[Preview]:
+    """Videos are told without their signatures."""
+    model = find_model(catalogue_name(options))
+    head, documents = render_head(options, first_form(endpoint, model)), Documents(options, model)
+    listing = own_prompts(open_images(job.source, options, environ).list(), options.prompt)
+    for video in islice(listing, count):
+        request = documents.request(replace(video, address=None))
+        if not isinstance(request, Request):
+            raise UserError(f"{video.key} would not be sent: {request.failure.message}")
+        yield Preview([video.key], endpoint, (head + request.body,), (), request.predicted_prompt_tokens)
 
 
 def _member(members: Sequence[MemberOptions], name: str | None) -> MemberOptions:

@@ -34,7 +34,8 @@ def render_python(endpoint: Endpoint, body: Mapping[str, object], images: Sequen
     besides = endpoint.extension.fields if endpoint.extension else {}
     asked: dict[str, object] = {"model": endpoint.deployment, **body}
     if besides:
-        asked = {name: value for name, value in asked.items() if name not in besides} | {"extra_body": dict(besides)}
+        extra = {name: asked.pop(name) for name in besides}
+        asked["extra_body"] = extra
     text = pformat(asked, sort_dicts=False, width=118).replace(repr(f"${KEY_VARIABLE}"), _variable(KEY_VARIABLE))
     if _variable(KEY_VARIABLE) in text:
         imports = ["import os\n"]
