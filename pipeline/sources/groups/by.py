@@ -60,7 +60,10 @@ def make_group(key: str, images: Iterable[SourceImage]) -> SourceImage:
     members = sorted(images, key=lambda image: (natural(image.key), image.key))
     sizes = [member.bytes for member in members]
     # What is common stands in the group, and is not carried again with each member.
-    bare = tuple(replace(member, metadata=None, prompt=None) for member in members)
+    bare = tuple(
+        replace(member, metadata=None, prompt=None) if member.metadata or member.prompt is not None else member
+        for member in members
+    )
     return SourceImage(
         key=key,
         uri=_common_location([member.uri for member in members]),
@@ -95,6 +98,8 @@ def _common_location(uris: Sequence[str]) -> str:
 
 def _common_metadata(members: Sequence[SourceImage]) -> dict[str, str] | None:
     first, *others = [member.metadata or {} for member in members]
+    if not first:
+        return None
     return {name: text for name, text in first.items() if all(other.get(name) == text for other in others)} or None
 
 

@@ -1,10 +1,10 @@
-"""A whole listing, sorted into groups: what there is of it in memory is 24 bytes an image.
+"""A whole listing, sorted into groups, whose images wait in a temporary file.
 
-The images themselves wait in a temporary file of about 200 bytes each. Measured with a million keys in groups of four:
-see tests/benchmarks/bench_groups.py.
+Measured with a million keys in groups of four: 48 bytes of memory and 188 bytes of the file an image
+(tests/benchmarks/bench_groups.py).
 """
 
-import mmap
+import os
 import pickle
 import tempfile
 from array import array
@@ -47,14 +47,13 @@ class Gathered:
         except OSError as error:
             raise self._full(error) from None
         if self._end:
-            with mmap.mmap(self._file.fileno(), self._end, access=mmap.ACCESS_READ) as memory:
-                yield from self._read(memory)
+            yield from self._read()
 
     def close(self) -> None:
         """The file is gone with that."""
         self._file.close()
 
-    def _read(self, memory: mmap.mmap) -> Iterator[tuple[str | None, list[SourceImage]]]:
+    def _read(self) -> Iterator[tuple[str | None, list[SourceImage]]]:
         import numpy as np  # 90 ms, which the processes that only read need not wait for
 
         hashes = np.frombuffer(self._hashes, np.int64)
@@ -64,16 +63,18 @@ class Gathered:
         for run in np.argsort(order[begins]):
             alike: dict[str | None, list[SourceImage]] = {}
             for number in order[begins[run] : ends[run]].tolist():
-                group, values = self._record(memory, number)
+                group, values = self._record(number)
                 if group is None:
                     yield None, [SourceImage(*values)]
                 else:  # more than one only where two keys share a hash
                     alike.setdefault(group, []).append(SourceImage(*values))
             yield from alike.items()
 
-    def _record(self, memory: mmap.mmap, number: int) -> tuple[str | None, tuple[Any, ...]]:
+    def _record(self, number: int) -> tuple[str | None, tuple[Any, ...]]:
+        begin = self._places[number]
         end = self._places[number + 1] if number + 1 < len(self._places) else self._end
-        record: tuple[str | None, tuple[Any, ...]] = pickle.loads(memory[self._places[number] : end])
+        # Not through a map of the file: its pages would count as memory.
+        record: tuple[str | None, tuple[Any, ...]] = pickle.loads(os.pread(self._file.fileno(), end - begin, begin))
         return record
 
     def _full(self, error: OSError) -> RunError:
