@@ -110,12 +110,8 @@ def send_bounds(images: ImageOptions, options: ModelOptions, limits: RequestLimi
 
 def check_groups(source: SourceOptions, options: ModelOptions, limits: RequestLimits) -> None:
     """UserError for groups of images where a request is about one."""
-    if not source.group_by:
-        return
-    if limits.images and limits.images.most < 2:
+    if source.group_by and limits.images and limits.images.most < 2:
         raise UserError(f"group_by asks about several images, and {options.name} takes {limits.images}; name another.")
-    if options.enhance:
-        raise UserError("group_by asks about several images, and enhance looks at one; leave out one of them.")
 
 
 def check_videos(source: SourceOptions, options: ModelOptions) -> None:

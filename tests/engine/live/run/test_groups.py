@@ -102,11 +102,8 @@ async def test_what_looks_at_one_image_is_not_asked_about_several(photos: Path) 
     job = Job.create(photos, photos.parent / "out", group_by="folder")
     with pytest.raises(UserError, match="builtin:describe takes 1"):
         await run_async(job)
-    enhanced = job.overlay(model="openai:gpt-4o", enhance=["ocr"])
-    with pytest.raises(UserError, match="enhance looks at one"):
-        await run_async(enhanced)
-    with pytest.raises(UserError, match="enhance looks at one"):
-        estimate(enhanced)
+    with pytest.raises(UserError, match="builtin:describe takes 1"):
+        estimate(job, ["builtin:describe"])
 
 
 async def test_what_a_gateway_finds_too_large_is_sent_smaller(photos: Path) -> None:
