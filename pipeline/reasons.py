@@ -24,7 +24,7 @@ REASONS = (
     Reason("undecodable", "the file is no image, or a broken one"),
     Reason("truncated_file", "the file ends too soon"),
     Reason("too_large", "more bytes than `max_bytes`; or more than the provider takes, and may not be made smaller"),
-    Reason("unsupported_format", "an image in a format that is not read"),
+    Reason("unsupported_format", "an image in a format that is not read; a video where none was asked for"),
     Reason("bomb", "decoded it would have more than `max_pixels`"),
     Reason("unreadable", "gone, no permission, not a file, changed while it was read"),
     Reason("access_denied", "its web server asks for a login, or a signature has expired", "by the next run"),

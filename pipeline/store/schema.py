@@ -58,7 +58,7 @@ SCHEMA = pa.schema(
         _column("model_returned", pa.string(), "the model that says it answered"),
         _column("deployment", pa.string(), "asked, where the provider has deployments"),
         _column("mode", pa.string(), "live, batch, or reused: same content and request were already paid for"),
-        _column("detail", pa.string(), "image detail asked for"),
+        _column("detail", pa.string(), "image detail asked for; of a video, of its frames"),
         _column("sent_width", pa.int32(), "of the image that was sent; of several, null where they differ", "pixel"),
         _column("sent_height", pa.int32(), "of the image that was sent; of several, null where they differ", "pixel"),
         _column("sent_bytes", pa.int64(), "of what was sent, before base64", "byte"),
