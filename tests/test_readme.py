@@ -45,8 +45,11 @@ def table(heading: str) -> list[list[str]]:
 
 def parse(words: list[str]) -> click.Context:
     """The context of a command line; raises click.ClickException for one that is not understood."""
-    name, *rest = words
-    return nightcap.commands[name].make_context(name, rest)
+    command: click.Command = nightcap
+    while isinstance(command, click.Group):
+        name, *words = words
+        command = command.commands[name]
+    return command.make_context(name, words)
 
 
 def test_there_are_commands_to_check() -> None:

@@ -117,7 +117,8 @@ class ModelOptions:
         if self.video_index is None:
             raise UserError(f"video_access is {self.video_access!r}, and no video_index is named.")
         check_index_name(self.video_index)
-        usual = {"schema": None, "enhance": (), "send": "bytes", "frames": 20, "frames_at": "even", "pack": 1}
+        usual = {"schema": None, "enhance": (), "send": "bytes", "frames": 20, "frames_at": "even", "pack": 1,
+                 "image_policy": "optimal"}  # fmt: skip
         wrong = [name for name, value in usual.items() if getattr(self, name) != value]
         if self.detail not in (None, "low"):
             wrong.append("detail")

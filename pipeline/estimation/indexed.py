@@ -80,8 +80,10 @@ def estimate_videos(
 
 def _text_tokens(model: Model, system: str, prompts: Sequence[str]) -> int:
     """Of a question but for its video, on average."""
-    counts = [prompt_tokens(model, system, prompt, (0,)) or 0 for prompt in prompts]
-    return math.ceil(sum(counts) / len(counts))
+    counts = [prompt_tokens(model, system, prompt, (0,)) for prompt in prompts]
+    known = [count for count in counts if count is not None]
+    assert len(known) == len(counts), "the vocabulary of Azure's models is known"
+    return math.ceil(sum(known) / len(known))
 
 
 def _range(price: Price | None, prompt: int | None, answers: Answers, count: int) -> Range[Decimal] | None:

@@ -152,6 +152,7 @@ def test_a_resource_without_its_key() -> None:
         {"frames_at": "scenes"},
         {"detail": "high"},
         {"pack": 2},
+        {"image_policy": "economy"},
         {"schema": '{"type":"object"}'},
         {"video_index": "a--b"},
         {"video_index": None, "video_access": "vision"},
