@@ -33,8 +33,7 @@ def render_status(status: Status) -> str:
     unknown = f", and {status.unpriced:,} images whose price is unknown" if status.unpriced else ""
     lines.append(f"Cost ${status.cost_usd:,.4f}{unknown}")
     if status.raw_files:
-        size = f"{status.raw_bytes / 1e6:,.1f} MB"
-        lines.append(f"Raw replies: {status.raw_files:,} files, {size}, in {out}/_nightcap/raw")
+        lines.append(f"Raw replies: {status.raw_bytes:,} bytes in {out}/_nightcap/raw")
     lines += [_run(run) for run in status.runs[-5:]]
     if status.runs:
         rows = traffic_rows(status.runs[-1].get("endpoints", {}))

@@ -16,6 +16,7 @@ from pipeline.api.payload import Form, LabelledImage, tail_template
 from pipeline.api.pool.member import Member
 from pipeline.api.pool.members import members_of
 from pipeline.api.pool.opening import open_pool
+from pipeline.api.vision.video import document_tail
 from pipeline.clock import SystemClock
 from pipeline.emulator.app import Running
 from pipeline.emulator.options import EmulatorOptions
@@ -27,6 +28,7 @@ from tests.helpers.servers import emulate
 
 KEY = "contract-key-0123456789"
 DEPLOYMENT = "captions"
+INDEX, DOCUMENT = "my-video-index", "02a504c9cd28296a8b74394ed7488045"
 DATED, ENHANCED = "2024-10-21", "2024-02-15-preview"
 RESOURCE = "https://cognitiveservices.azure.com"
 ENVIRON = {
@@ -95,6 +97,8 @@ class Case:
     """Of the images; several are labelled."""
     url: str | None = None
     """In place of an image."""
+    video: str | None = None
+    """In place of an image: the address of a video of the index `INDEX`, where it is DOCUMENT."""
     form: Callable[[Form], Form | None] = lambda form: form
     """What was learned of the endpoint before."""
     emulator: Mapping[str, Any] | None = None
@@ -135,7 +139,17 @@ async def endpoint(way: Way, case: Case) -> AsyncIterator[Running]:
     access: dict[str, Any] = {"entra_seconds": 3600.0} if way.entra else {"api_key": KEY}
     more = {"deployments": {DEPLOYMENT: case.model}, **access, **(case.emulator or {})}
     async with emulate(EmulatorOptions(**more)) as running:
+        if case.video:
+            _index(running, case.video)
         yield running
+
+
+def _index(running: Running, url: str) -> None:
+    """What `nightcap video index create` and `ingest` do."""
+    memory, now = running.service.retrieval, SystemClock().time()
+    memory.create(INDEX, {"features": [{"name": "vision"}]}, now)
+    video = {"mode": "add", "documentId": DOCUMENT, "documentUrl": url}
+    memory.ingest(INDEX, "first", {"videos": [video]}, now).looked_at = True
 
 
 async def ask_both(way: Way, case: Case) -> Both:
@@ -164,7 +178,9 @@ async def _our_member(way: Way, options: ModelOptions, timeout: float) -> AsyncI
 def _request(options: ModelOptions, case: Case) -> Request:
     template = tail_template(options)
     files = [_padded(encoded(photo(*size)), case.padding) for size in case.sizes]
-    if case.url:
+    if case.video:
+        body = document_tail(options).render(DOCUMENT, case.video)
+    elif case.url:
         body = template.render_url(case.url)
     elif len(files) > 1:
         images = [LabelledImage(f"Image {n}: {n}.jpg", "jpeg", file) for n, file in enumerate(files, 1)]

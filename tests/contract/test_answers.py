@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.api.client import Response
 from pipeline.items import FilterResult, Usage
-from tests.contract.both import ENHANCED, WAYS, Both, Case, Way, ask_both
+from tests.contract.both import ENHANCED, INDEX, WAYS, Both, Case, Way, ask_both
 
 pytestmark = pytest.mark.integration
 
@@ -116,6 +116,27 @@ async def test_enhancements_by_extra_body(name: str) -> None:
         tuple((corner["x"], corner["y"]) for corner in span["polygon"]) for span in spans
     ] == [span.polygon for span in both.reply.grounding]  # fmt: skip
     assert all(both.reply.caption[s.offset : s.offset + s.length] == s.text for s in both.reply.grounding)
+
+
+VIDEO = "https://account.blob.core.windows.net/videos/a.mp4"
+ACCESS = {
+    "vision": {"computerVisionBaseUrl", "computerVisionApiKey", "indexName", "videoUrls"},
+    "vision-endpoint": {"endpoint", "computerVisionApiKey", "indexName", "videoUrls"},
+    "ai-services": {"indexName", "videoUrls"},
+    "managed-identity": {"indexName", "documentAuthenticationKind"},
+}
+
+
+@pytest.mark.parametrize("access", ACCESS)
+async def test_a_video_of_an_index_by_extra_body(access: str) -> None:
+    options = {"video_index": INDEX, "video_access": access}
+    case = Case("gpt-4-vision-preview", options=options, video=f"{VIDEO}?sv=2024&sig=abc")
+    both = await ask_both(Way(azure=True, api_version=ENHANCED), case)
+    assert both.asked == [2]
+    check_alike(both)
+    assert both.body["enhancements"] == {"video": {"enabled": True}}
+    assert both.body["dataSources"][0]["parameters"].keys() == ACCESS[access]
+    assert (both.reply.usage.prompt_tokens or 0) > 20 * 85
 
 
 def _finish(choice: Any) -> str | None:
