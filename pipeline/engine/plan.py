@@ -50,7 +50,7 @@ class RunOptions:
     fetchers: int = 32
     """Files of a remote source on their way at once."""
     max_prepare_seconds: float = 60.0
-    """What reading and decoding may take; the image on which it takes longer is a row (`undecodable`)."""
+    """What reading and decoding may take, of each image; the one on which it takes longer is a row (`undecodable`)."""
     max_prepare_bytes: int = 3 * 1024**3
     """Memory of one of the processes that decode images, of which there are as many as cores."""
 

@@ -50,6 +50,21 @@ def test_of_several_sources_one_that_lists_nothing_is_not_there(tmp_path: Path) 
     assert keys(tmp_path) == ["disk/a", "disk/b", "here/a"]
 
 
+def test_groups_of_which_one_cannot_be_looked_at_may_be_any(tmp_path: Path) -> None:
+    """Their keys do not say where their images lie."""
+    group = replace(image("red"), members=(image("here/a"), image("here/b")))
+    with store(tmp_path) as opened:
+        opened.append([row(key) for key in ("red", "blue")])
+        for prefixes, more in ((("here/", "disk/"), []), ((), [image("shard.tar::")])):
+            listed = ListedKeys(prefixes)
+            assert len(list(listed.of([group, *more]))) == 1 + len(more)
+            assert opened.prune(listed) == 0
+        listed = ListedKeys(("here/",))
+        assert list(listed.of([group])) == [group]
+        assert opened.prune(listed) == 1
+    assert keys(tmp_path) == ["red"]
+
+
 @pytest.mark.parametrize(("prefixes", "kept"), [((), {"l/a", "l/b", "m/c"}), (("l/", "m/"), {"l/a", "l/b", "m/d"})])
 def test_a_row_that_cannot_be_understood_may_be_any(tmp_path: Path, prefixes: tuple[str, ...], kept: set[str]) -> None:
     listed = ListedKeys(prefixes)

@@ -163,7 +163,9 @@ class _Worker(asyncio.Protocol):
     @property
     def _seconds(self) -> float:
         """That it may take for what it is at."""
-        return self._max_seconds if self._ready else START_SECONDS
+        if not self._ready:
+            return START_SECONDS
+        return self._max_seconds * max(max(1, len(image_of(item).members)) for item in self._hops[0].images)
 
     async def start(self, preparer: Preparer) -> None:
         try:

@@ -18,6 +18,7 @@ from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, Unavailable, UserError
 from pipeline.items import Failure, SourceImage
 from pipeline.sources import Source, has_remote
+from pipeline.sources.groups.source import Grouped
 from pipeline.sources.several import Part, Several
 from tests.engine.making import line
 from tests.helpers.clock import FakeClock
@@ -201,6 +202,31 @@ async def test_only_what_is_remote_is_fetched() -> None:
     assert not failed
     kinds = {(item.image.key, True) if isinstance(item, Fetched) else (item.key, False) for item in came}
     assert kinds == {("here/a", False), ("there/a", True), ("there/b", True), ("there/c", False)}
+
+
+async def test_images_that_are_asked_about_together_come_together() -> None:
+    files = {f"{group}/{number}": bytes(100) for group in range(6) for number in range(5)}
+    source = RemoteListing(files, lambda image, attempt: BUSY if attempt == 1 else None)
+    groups = list(Grouped(source, "folder").list())
+    groups[2] = replace(groups[2], bytes=None)
+    groups[4] = replace(groups[4], failure=Failure("too_large", "Too many."))
+    of = line()
+    of.fetched = ByteBudget(1200)
+    came, failed = await fetched(Grouped(source, "folder"), of, FakeClock(), fetchers=6, images=groups)
+    assert not failed
+    assert [item for item in came if not isinstance(item, Fetched)] == [groups[4]], "nothing of it is read"
+    assert {(item.image.key, item.files) for item in came if isinstance(item, Fetched)} == {
+        (str(group), (bytes(100),) * 5) for group in range(6) if group != 4
+    }
+    assert source.most_at_once <= 2, "two groups fit into the budget, and each fetches one file at a time"
+    assert of.fetched.used == 0
+
+
+async def test_one_image_that_is_gone_is_named_in_the_row_of_all() -> None:
+    source = RemoteListing({"a/1": b"x", "a/2": None, "b/1": b"x"})
+    came, [failed] = await fetched(Grouped(source, "folder"), line(), FakeClock())
+    assert [item.image.key for item in came if isinstance(item, Fetched)] == ["b"]
+    assert (failed.image.key, failed.failure) == ("a", Failure("unreadable", "a/2: The file cannot be read."))
 
 
 def test_a_folder_alone_is_not_remote() -> None:
