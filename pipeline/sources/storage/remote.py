@@ -55,13 +55,15 @@ class ObjectFile:
         return cast(BinaryIO, io.BufferedReader(_Chunks(resumed(self._from, self.uri))))
 
     def read_at(self, offset: int, count: int) -> bytes:
+        return b"".join(resumed(lambda at: self._part(offset + at, count - at), self.uri))
+
+    def _part(self, offset: int, count: int) -> Iterator[bytes]:
         import obstore
 
         try:
-            found = obstore.get_range(self._objects.store, self.location.path, start=offset, length=count)
+            yield bytes(obstore.get_range(self._objects.store, self.location.path, start=offset, length=count))
         except Exception as error:
             raise self._objects.explained(error) from None
-        return bytes(found)
 
     def _from(self, offset: int) -> Iterator[bytes]:
         import obstore
@@ -103,9 +105,14 @@ class WebFile:
     def read_at(self, offset: int, count: int) -> bytes:
         if not self.has_ranges:
             raise UserError(f"{self.uri} cannot be read in parts: its server sends whole files only; copy it here.")
-        with self._reading({"Range": f"bytes={offset}-{offset + count - 1}"}) as answer:
-            data: bytes = answer.read(count)
-        return data
+        return b"".join(resumed(lambda at: self._part(offset + at, offset + count), self.uri))
+
+    def _part(self, start: int, end: int) -> Iterator[bytes]:
+        with self._reading({"Range": f"bytes={start}-{end - 1}"}) as answer:
+            if answer.status != 206:
+                raise Unavailable(f"{self.uri} is not sent in parts any more; run again.")
+            while chunk := answer.read(_CHUNK):
+                yield chunk
 
     def _from(self, offset: int) -> Iterator[bytes]:
         headers = {"Range": f"bytes={offset}-", "If-Range": self._tag} if offset and self._tag else {}

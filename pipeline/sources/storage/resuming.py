@@ -1,16 +1,16 @@
-"""A file far away, read from its start: where the connection breaks, it is read on from there. Blocking."""
+"""A file far away, or a stretch of it: where the connection breaks, it is read on from there. Blocking."""
 
 import time
 from collections.abc import Callable, Iterator
 
-from pipeline.errors import RunError, Unavailable, UserError
+from pipeline.errors import NightcapError, RunError, Unavailable, UserError
 
 WAITS_SECONDS = (1, 3, 9, 27)
 """Before each further try, while no byte comes."""
 
 
 def resumed(pieces_from: Callable[[int], Iterator[bytes]], uri: str) -> Iterator[bytes]:
-    """The bytes of `uri`. `pieces_from` gives those from a byte on, and raises Unavailable where they break off.
+    """The bytes that are wanted of `uri`. `pieces_from` gives those from the n-th on; Unavailable: they broke off.
 
     Raises RunError, which says how far it came, when nothing more is to be had.
     """
@@ -22,11 +22,16 @@ def resumed(pieces_from: Callable[[int], Iterator[bytes]], uri: str) -> Iterator
                 breaks = 0
                 yield piece
             return
-        except (Unavailable, UserError) as error:
-            if isinstance(error, UserError) and not at:
+        except UserError as error:
+            if not at:
                 raise
-            if isinstance(error, UserError) or breaks == len(WAITS_SECONDS):
-                said = str(error).rstrip(".")
-                raise RunError(f"{uri} broke off after {at} bytes and could not be read on: {said}.") from None
+            raise _broken_off(uri, at, error) from None
+        except Unavailable as error:
+            if breaks == len(WAITS_SECONDS):
+                raise _broken_off(uri, at, error) from None
             time.sleep(WAITS_SECONDS[breaks])
             breaks += 1
+
+
+def _broken_off(uri: str, at: int, error: NightcapError) -> RunError:
+    return RunError(f"{uri} broke off after {at} bytes and could not be read on: {str(error).rstrip('.')}.")

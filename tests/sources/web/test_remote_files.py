@@ -121,6 +121,17 @@ async def test_a_list_that_breaks_off_is_read_on_and_no_row_is_lost(
     assert [image.uri[-10:-4] for image in images] == [f"{number:06}" for number in range(LINES)]
 
 
+@pytest.mark.parametrize("name", ["x.tar", "x.zip", "l.parquet"])
+async def test_what_is_read_in_parts_is_read_on_too(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(resuming, "WAITS_SECONDS", (0, 0))
+    server.most_bytes = 40_000 if name != "l.parquet" else 500
+    _, images = await opened(f"{server.url}p/{name}")
+    assert len(images) == len(PICTURES)
+    assert not any(image.failure for image in images)
+
+
 async def test_a_list_that_changes_while_it_is_read_is_no_list(
     server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
