@@ -189,9 +189,9 @@ def with_objection(tail: bytes, answer: str, objection: str) -> bytes:
 
 def images_of(tail: bytes) -> list[LabelledImage]:
     """The images that were rendered into it; the label of a single one is empty."""
-    content = json.loads(b'[{"type":"text","text":' + tail.removesuffix(b"}]}"))
+    [question, *_] = json.loads(b'[{"content":[{"type":"text","text":' + tail.removesuffix(b"}"))
     images, label = [], ""
-    for part in content[1:]:
+    for part in question["content"][1:]:
         if part["type"] == "text":
             label = part["text"]
         elif data := _DATA.fullmatch(part["image_url"]["url"]):

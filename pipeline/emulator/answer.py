@@ -6,12 +6,12 @@ that no model has seen it, so that none is taken for a real one. Tokens are coun
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from pipeline import models
+from pipeline.emulator.instances import instance, spoiled_answer, told_schema
 from pipeline.emulator.limits import CHARACTERS_PER_TOKEN
 from pipeline.emulator.packed import NUMBER, entry_schema, schema_in, spoiled
 from pipeline.emulator.wire.question import Picture, Question
@@ -59,17 +59,20 @@ def caption(model: Model, question: Question, wanted_tokens: int, fault: str | N
 
     Who wants an entry for each image gets what each would have been answered alone, spoiled by `fault`.
     """
-    schema = question.schema or schema_in(question.text)
+    shape = question.shape
+    schema = shape.schema if shape else told_schema(question.text) or schema_in(question.text)
     if schema and (found := entry_schema(schema)):
         name, wanted = found
         entries = []
         for number, picture in enumerate(question.pictures, 1):
-            entry = _instance(wanted, schema, _filled(model, _sentence(picture), wanted_tokens))
+            entry = instance(wanted, schema, _filled(model, _sentence(picture), wanted_tokens))
             assert isinstance(entry, dict), "an entry's schema has properties"
             entries.append({**entry, NUMBER: number})
         return json.dumps({name: spoiled(entries, fault)}, separators=(",", ":"))
     text = _filled(model, _told(question), wanted_tokens)
-    return text if schema is None else json.dumps(_instance(schema, schema, text), separators=(",", ":"))
+    if schema is None:
+        return text
+    return spoiled_answer(json.dumps(instance(schema, schema, text), separators=(",", ":")), fault)
 
 
 def _told(question: Question) -> str:
@@ -100,6 +103,8 @@ def prompt_tokens(model: Model, question: Question) -> int:
         else:
             extra += FRAME_TOKENS + text_tokens(model, message.text)
     extra += video_tokens(model) if question.video else 0
+    if shape := question.shape:  # as the product predicts it, since nobody published how it is counted
+        extra += models.schema_tokens(model, shape.name, shape.text) or text_tokens(model, shape.text)
     counted = models.prompt_tokens(model, texts["system"], texts["user"], pictures, labels)
     if counted is None:
         framed = [text for text in texts.values() if text]
@@ -143,33 +148,3 @@ def _cut(model: Model, text: str, tokens: int) -> str:
         else:
             high = middle - 1
     return text[:low]
-
-
-def _instance(schema: object, root: Mapping[str, object], text: str, within: frozenset[str] = frozenset()) -> object:
-    """The plainest value that a JSON schema of structured outputs allows; strings hold `text`.
-
-    `within`: the references that led here; one that leads back into itself ends in null.
-    """
-    if not isinstance(schema, Mapping):
-        return None
-    if isinstance(reference := schema.get("$ref"), str):
-        return None if reference in within else _instance(_resolve(reference, root), root, text, within | {reference})
-    if isinstance(choices := schema.get("enum"), list) and choices:
-        return choices[0]
-    if isinstance(choices := schema.get("anyOf"), list) and choices:
-        return _instance(choices[0], root, text, within)
-    if isinstance(properties := schema.get("properties"), Mapping):
-        return {name: _instance(value, root, text, within) for name, value in properties.items()}
-    kinds = schema.get("type")
-    kind = next(iter(kinds), None) if isinstance(kinds, list) else kinds
-    if kind == "array":
-        return [_instance(schema.get("items"), root, text, within)]
-    plain = {"string": text, "integer": 1, "number": 0.5, "boolean": True, "object": {}}
-    return schema.get("const", schema.get("minimum", plain.get(str(kind))))
-
-
-def _resolve(reference: str, root: Mapping[str, object]) -> object:
-    found: object = root
-    for name in reference.removeprefix("#").strip("/").split("/"):
-        found = found.get(name) if name and isinstance(found, Mapping) else found
-    return found

@@ -54,6 +54,8 @@ PASSING = {
     "empty_answer": "200 with an empty answer",
     "wrong_content_type": "a good answer that calls itself text/plain",
     "missing_usage": "200 without usage",
+    "answer_not_json": "of an answer that was to be JSON, half",
+    "schema_mismatch": "JSON that does not fit the schema it was asked for by",
     "entry_missing": "of several answers in one, one is missing",
     "entry_twice": "one of them comes twice",
     "entries_shuffled": "they are in another order than the images",

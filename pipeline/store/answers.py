@@ -34,7 +34,7 @@ def answer_column(schema: str | None) -> AnswerColumn:
         # Parquet cannot hold an empty struct.
         return _plain(pa.struct([("caption", pa.string())]))
     root = json.loads(schema)
-    return _column(root, root, ())
+    return _column(root, root, ("#",))
 
 
 def _plain(type_: pa.DataType, pack: Callable[[Any], Any] | None = None) -> AnswerColumn:

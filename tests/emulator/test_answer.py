@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.emulator.answer import caption, give_answer, prompt_tokens, text_tokens
 from pipeline.emulator.wire.question import Message, Picture, Question
+from pipeline.emulator.wire.shapes import WantedShape
 from pipeline.engine.asking.lint import find_flaw
 from pipeline.models import find_model
 
@@ -15,7 +16,7 @@ def picture(width=640, height=480, detail="high", digest="0123456789ab"):
 
 
 def ask(*messages: Message, schema=None) -> Question:
-    return Question(messages, None, schema)
+    return Question(messages, None, WantedShape("answer", schema) if schema else None)
 
 
 def user(text: str, *pictures: Picture) -> Message:

@@ -8,6 +8,7 @@ import pytest
 from pipeline.emulator.answer import caption
 from pipeline.emulator.packed import entry_schema, schema_in
 from pipeline.emulator.wire.question import Message, Picture, Question
+from pipeline.emulator.wire.shapes import WantedShape
 from pipeline.models import find_model
 
 GPT_4O = find_model("gpt-4o")
@@ -23,7 +24,7 @@ CAPTIONS = wanting(image={"type": "integer"}, caption={"type": "string"})
 
 
 def entries(schema: dict[str, Any], fault: str | None = None) -> list[dict[str, Any]]:
-    question = Question((Message("user", "What?", tuple(PICTURES)),), None, schema)
+    question = Question((Message("user", "What?", tuple(PICTURES)),), None, WantedShape("answers", schema))
     answered: list[dict[str, Any]] = json.loads(caption(GPT_4O, question, 0, fault))["answers"]
     return answered
 

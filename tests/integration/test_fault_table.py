@@ -70,6 +70,8 @@ TABLE: dict[str, tuple[str, str | None]] = {
     "empty_answer": ("answered 1", "answered 1"),
     "wrong_content_type": ("answered 1", "answered 1"),
     "missing_usage": ("answered 1", "answered 1"),
+    "answer_not_json": ("answered 1", "answered 1"),  # of an answer in plain text
+    "schema_mismatch": ("answered 1", "answered 1"),
     "entry_missing": ("answered 1", "answered 1"),  # of a pack; one image has no entries
     "entry_twice": ("answered 1", "answered 1"),
     "entries_shuffled": ("answered 1", "answered 1"),

@@ -12,6 +12,7 @@ import pybase64
 
 from pipeline.emulator.limits import Provider
 from pipeline.emulator.wire.errors import BAD_JSON, UNSUPPORTED_IMAGE, Rejected, WireError
+from pipeline.emulator.wire.shapes import WantedShape, read_shape
 from pipeline.emulator.wire.video import VideoAsked
 from pipeline.errors import ImageError
 from pipeline.images import decode_rgb, hash_bytes
@@ -72,8 +73,8 @@ class Question:
     messages: tuple[Message, ...]
     max_tokens: int | None
     """By either name."""
-    schema: Mapping[str, object] | None = None
-    """JSON schema of the wanted answer."""
+    shape: WantedShape | None = None
+    """What the answer is to fit."""
     grounding: bool = False
     video: VideoAsked | None = None
     """It is about a video of an index."""
@@ -120,7 +121,7 @@ def read_question(
     question = Question(
         messages=messages,
         max_tokens=_max_tokens(body, model),
-        schema=_schema(body.get("response_format")),
+        shape=read_shape(body.get("response_format"), model, provider, api_version, " ".join(_texts(messages))),
     )
     _check_pictures(question.pictures, model, find_limits(model, api_version, provider))
     _check_reasoning(model, given, _optional(body, "temperature", (int, float), "a decimal"))
@@ -293,14 +294,8 @@ def _data_url(url: str, where: str) -> tuple[str, bytes]:
     return mime, data
 
 
-def _schema(response_format: object) -> Mapping[str, object] | None:
-    if not isinstance(response_format, dict) or response_format.get("type") != "json_schema":
-        return None
-    place = "response_format.json_schema"
-    wrapper = _expect(response_format.get("json_schema"), dict, place, "an object")
-    if not wrapper.get("name"):
-        _reject(f"Missing required parameter: '{place}.name'.", f"{place}.name", "missing_required_parameter")
-    return _expect(wrapper.get("schema"), dict, f"{place}.schema", "an object")
+def _texts(messages: Iterable[Message]) -> Iterable[str]:
+    return (message.text for message in messages)
 
 
 def _digests(message: Message) -> Iterable[str]:

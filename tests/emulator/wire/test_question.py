@@ -6,6 +6,7 @@ from PIL import Image
 
 from pipeline.emulator.wire.errors import Rejected
 from pipeline.emulator.wire.question import PARAMETERS, Question, read_question
+from pipeline.emulator.wire.shapes import WantedShape
 from pipeline.models import find_model
 from tests.helpers.pictures import animation, encoded, exif, photo, stored
 
@@ -206,9 +207,9 @@ def test_older_azure_versions_do_not_know_max_completion_tokens():
 
 
 def test_a_schema_is_read():
-    schema = {"type": "object", "properties": {}}
+    schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
     wanted = {"type": "json_schema", "json_schema": {"name": "caption", "schema": schema, "strict": True}}
-    assert read(body(response_format=wanted)).schema == schema
+    assert read(body(response_format=wanted)).shape == WantedShape("caption", schema)
 
 
 def test_every_parameter_of_the_official_client_is_known():

@@ -1,0 +1,79 @@
+"""From the text of an answer to its fields, or to what is wrong with it."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from pipeline.api.structured.reading import Invalid, Structured, caption_of, read_answer
+from pipeline.api.structured.shape import Shape, shape_of
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"caption": {"type": "string", "maxLength": 20}, "people": {"type": "integer"}},
+    "required": ["caption"],
+}
+GOOD = '{"caption": "A cat.", "people": 0}'
+
+
+def shape() -> Shape:
+    found = shape_of(json.dumps(SCHEMA))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        f"```json\n{GOOD}\n```",
+        f"```\n{GOOD}```",
+        f"Here it is:\n\n```json\n{GOOD}\n```\nDone.",
+        f"Sure: {GOOD} !",
+    ],
+)
+def test_json_is_found_in_fences_and_between_words(text: str) -> None:
+    assert read_answer(text, shape()) == Structured({"caption": "A cat.", "people": 0}, "A cat.")
+
+
+def test_an_optional_property_may_be_null_or_absent() -> None:
+    for text in ('{"caption": "A cat.", "people": null}', '{"caption": "A cat."}'):
+        assert isinstance(read_answer(text, shape()), Structured)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("A cat.", "is not JSON"),
+        ('{"caption": "A c', "is not JSON"),
+        ('{"caption": NaN}', "NaN is no JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "not of type 'object'"),
+        ('{"people": 1}', "'caption' is a required property"),
+        ('{"caption": "A cat.", "people": "one"}', r"at \$.people: 'one' is not of type"),
+        (json.dumps({"caption": "A" * 5000}), r"is too long \(maxLength: 20\)"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(text: str, told: str) -> None:
+    found = read_answer(text, shape())
+    assert isinstance(found, Invalid)
+    assert re.search(told, found.complaint)
+    assert len(found.complaint) < 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "caption"),
+    [
+        ({"text": "t", "caption": "c"}, "c"),
+        ({"text": "t", "description": "d"}, "d"),
+        ({"text": None, "tags": ["a"]}, None),
+        ({"caption": 3, "alt_text": "a"}, "a"),
+        ({"tags": ["cat", "sofa"]}, "cat, sofa"),
+        ({"tags": []}, None),
+        ({"tags": [1]}, None),
+        ({"people": 3}, None),
+    ],
+)
+def test_the_caption_of_an_answer(fields: dict[str, Any], caption: str | None) -> None:
+    assert caption_of(fields) == caption
