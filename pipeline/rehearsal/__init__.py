@@ -69,6 +69,8 @@ def rehearse(
     plan = job.plan()
     if plan.model.name.startswith("builtin:"):
         raise UserError(f"{plan.model.name} is free and has no limits, so there is nothing to rehearse; just run it.")
+    if plan.model.video_index:
+        raise UserError("An emulator has none of your videos, so there is nothing to rehearse; estimate them instead.")
     if speed is not None and not 0 < speed < math.inf:
         raise UserError(f"The speed is {speed:g}; give a number above 0.")
     now = SystemClock().time()

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
+import obstore
 import pyarrow.parquet as pq
 import pytest
 from openai import AsyncAzureOpenAI
 
 from pipeline.emulator.app import Running
 from pipeline.emulator.options import EmulatorOptions
+from pipeline.objects import open_objects
 from tests.helpers.command import nightcap, start_nightcap
+from tests.helpers.object_stores import ObjectServer
 from tests.helpers.servers import emulate
 from tests.helpers.videos import make_video
 from tests.helpers.web_server import WebServer, serve
@@ -87,6 +90,33 @@ async def test_a_video_of_30_seconds_becomes_a_caption(tmp_path: Path, web: WebS
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path != videos]
     assert not any(secret.encode() in file for file in files for secret in (SIGNATURE, OPENAI_KEY))
     assert not any(secret in ended.out + ended.err for ended in told for secret in (SIGNATURE, OPENAI_KEY))
+
+
+async def test_videos_of_a_container_are_signed_for_the_service(
+    tmp_path: Path, azure: ObjectServer, service: Running
+) -> None:
+    """Azurite checks the signatures that are made here; the service fetches by them."""
+    container = azure.create("clips")
+    objects = open_objects(container).store
+    clip = make_video(scenes=[1.0])
+    for name in ("2024/a b.mp4", "2024/ü.mp4", "2024/notes.txt", "2023/old.mp4"):
+        await obstore.put_async(objects, name, clip)
+    env, out = environ(service), tmp_path / "out"
+    await nightcap("video", "index", "create", "night", env=env)
+    source = f"{container}/2024"
+    done = await nightcap("video", "index", "ingest", "night", source, "--poll", "0.2", "--json", env=env)
+    assert (done.code, json.loads(done.out)["added"]) == (0, 2), done
+    captioned = await nightcap("run", source, *MODEL, "-o", out, env=env)
+    assert captioned.code == 0, captioned.err
+    rows = pq.read_table(out).to_pylist()
+    assert sorted(row["uri"] for row in rows) == [
+        f"{azure.endpoint}/devstoreaccount1/clips/2024/{name}.mp4" for name in ("%C3%BC", "a%20b")
+    ]
+    assert all(len(row["key"]) == 32 and row["source_version"] and row["bytes"] == len(clip) for row in rows)
+    unsigned = await nightcap(
+        "video", "index", "ingest", "night", f"{container}/2023", "--managed-identity", "--poll", "0.2", env=env
+    )
+    assert (unsigned.code, "cannot be accessed" in unsigned.out) == (1, True), "without a signature it is refused"
 
 
 async def test_an_ingestion_that_is_left_alone_goes_on(tmp_path: Path, web: WebServer) -> None:

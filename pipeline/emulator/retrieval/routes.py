@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from pipeline.clock import Clock
 from pipeline.emulator.retrieval.indexes import Ingestion, Retrieval, page_of, request_id
@@ -128,7 +129,8 @@ async def _problem(session: aiohttp.ClientSession, video: Video) -> str | None:
     if urlsplit(video.url).hostname not in HERE:
         return None
     try:
-        async with session.get(video.url, headers={"Range": f"bytes=0-{HEAD_BYTES - 1}"}) as response:
+        address = URL(video.url, encoded=True)  # a signature is over these very characters
+        async with session.get(address, headers={"Range": f"bytes=0-{HEAD_BYTES - 1}"}) as response:
             head = await response.content.read(HEAD_BYTES)
             if response.status >= 300:
                 return f"The document URL cannot be accessed: {response.status}."
