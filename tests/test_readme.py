@@ -90,6 +90,21 @@ def test_the_models_of_the_table_are_known(row: list[str]) -> None:
         assert find_model(catalogue_name(read_job(("photos",), chosen).model))
 
 
+@pytest.mark.parametrize("row", table("guide"), ids=lambda row: row[1])
+def test_every_capability_of_a_guide_has_a_command_and_a_test(row: list[str]) -> None:
+    guides, _, command, proof = row
+    assert set(guides.split()) <= set("ABCDE")
+    parse(shlex.split(command.strip("`"))[1:])
+    path, _, name = proof.partition("::")
+    functions = ast.walk(ast.parse((ROOT / "tests" / path).read_text("utf-8")))
+    names = {node.name for node in functions if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    assert name in names
+
+
+def test_every_guide_has_capabilities() -> None:
+    assert {letter for row in table("guide") for letter in row[0].split()} == set("ABCDE")
+
+
 def test_every_exit_code_is_in_the_table() -> None:
     told = {int(code) for row in table("exit code") for code in row[0].split(",")}
     assert told == {0, 1, 2, *EXIT_CODES.values()}
