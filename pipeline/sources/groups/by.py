@@ -29,17 +29,17 @@ def parse_group_by(text: str) -> GroupOf:
     if kind == "pattern" and argument:
         match = _pattern(argument).fullmatch
         return lambda image: (found[1] or None) if (found := match(image.key)) else None
-    raise UserError(f"group_by is {text!r}; it takes folder, column:NAME or pattern:REGEX, as pattern:(.+)_\\d+\\.jpg.")
+    raise UserError(f"group_by is '{text}'; it takes folder, column:NAME or pattern:REGEX, as pattern:(.+)_\\d+\\.jpg.")
 
 
 def _pattern(regex: str) -> re.Pattern[str]:
     try:
         pattern = re.compile(regex)
     except re.error as error:
-        raise UserError(f"The pattern {regex!r} of group_by is no regular expression: {error}.") from None
+        raise UserError(f"The pattern '{regex}' of group_by is no regular expression: {error}.") from None
     if pattern.groups != 1:
         raise UserError(
-            f"The pattern {regex!r} of group_by has {pattern.groups} pairs of parentheses; put one around the part of "
+            f"The pattern '{regex}' of group_by has {pattern.groups} pairs of parentheses; put one around the part of "
             r"the key that its images have in common, as (.+)_\d+\.jpg; a pair that shall not count begins with (?:."
         )
     return pattern

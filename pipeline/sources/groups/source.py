@@ -49,7 +49,7 @@ class Grouped:
                 raise UserError(
                     f"{image.key!r} comes twice in the grouped listing, so that two rows would have one key. Either an "
                     "image is called like a group, or the images of a folder do not come together: then sort the "
-                    f"list, or group by a pattern instead of {self._group_by!r}, which gathers all."
+                    f"list, or group by a pattern instead of '{self._group_by}', which gathers all."
                 )
             yield image
 
@@ -115,4 +115,4 @@ def _nothing_found(group_by: str, image: SourceImage) -> str:
     if kind == "column":
         columns = ", ".join(sorted(image.metadata or ())) or "none beside the image's"
         return f"No image has the column {argument!r}, which group_by names; the first one has {columns}."
-    return f"No image belongs to a group by {group_by!r}: not even {image.key!r}, the first one."
+    return f"No image belongs to a group by '{group_by}': not even {image.key!r}, the first one."
