@@ -22,6 +22,7 @@ from pipeline.api.vision.analysis import analysis_endpoint, read_analysis
 from pipeline.api.vision.resource import KEY_VARIABLE, find_vision
 from pipeline.clock import SystemClock, utc
 from pipeline.engine.enhancing.opening import way_of_all
+from pipeline.engine.packing.joining import check_pack
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Failure
 from pipeline.job import Job
@@ -66,6 +67,8 @@ def _endpoints(job: Job, environ: Mapping[str, str]) -> list[Check]:
     checks = [_check("model", lambda: _model(members[0].model))]
     if members[0].model.video_index:
         checks.append(_check("video index", partial(_video_index, members[0].model.video_index, environ)))
+    if members[0].model.pack > 1:
+        checks.append(_check("pack", partial(_pack, members, environ)))
     if members[0].model.enhance:
         checks.append(_check("enhance", partial(_enhance, members, environ)))
     if members[0].model.name.startswith("builtin:"):
@@ -126,6 +129,11 @@ def _model(options: ModelOptions) -> str:
     if model.retired and model.retired <= today:
         told.append(f"it was to be retired on {model.retired}")
     return f"{options.name}: {', '.join(told)}."
+
+
+def _pack(members: Sequence[MemberOptions], environ: Mapping[str, str]) -> str:
+    check_pack(members, environ)
+    return f"{members[0].model.pack} images a request are within what is known of limits."
 
 
 def _enhance(members: Sequence[MemberOptions], environ: Mapping[str, str]) -> str:

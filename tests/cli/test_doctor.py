@@ -33,6 +33,14 @@ def test_the_offline_describer_needs_nothing(photos: Path, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["photos"], "looking leaves no trace"
 
 
+def test_packs_that_nobody_takes_are_found_before_the_night() -> None:
+    arguments = ("doctor", "-m", "gpt-4o", "--base-url", "http://127.0.0.1:1/v1", "--max-tokens", "20", "--json")
+    code, told = findings(called(*arguments, "--pack", "501"))["pack"]
+    assert code == 2
+    assert "at most 500 " in told
+    assert findings(called(*arguments, "--pack", "500"))["pack"][0] == 0
+
+
 def test_every_trouble_is_named_at_once(tmp_path: Path) -> None:
     ended = called("doctor", tmp_path / "absent", "-o", "s3://bucket/out", "-m", "gpt-4oo", "--json")
     assert ended.code == 2

@@ -138,9 +138,8 @@ def check_pack(members: Sequence[MemberOptions], environ: Mapping[str, str]) -> 
     pack, model = options.pack, find_model(catalogue_name(options))
     if pack == 1:
         return
-    if options.enhance or prompt_template(options.prompt):
-        each = "enhance" if options.enhance else "a {column} in the prompt"
-        raise UserError(f"pack is {pack}, and with {each} every image has a prompt of its own; leave one of them out.")
+    if prompt_template(options.prompt):
+        raise UserError(f"pack is {pack}, and with a {{column}} in it every image has its own prompt; leave one out.")
     if model.provider == "builtin":
         raise UserError(f"{options.name} looks at one image at a time; leave out pack, or name another model.")
     limit = request_limits(members, environ).images

@@ -49,8 +49,7 @@ def test_what_a_pack_takes_beside_its_prompt_is_what_the_readme_says() -> None:
         ({"model": "azure:gpt-4-turbo", "pack": 11}, "pack is 11, .* at most 10 "),
         ({"model": "openai:gpt-4o", "pack": 501, "max_tokens": 1}, "at most 500 "),
         ({"model": "openai:gpt-4o", "pack": 60}, "answers of up to 18,000 tokens, .* gives 16,384 at most"),
-        ({"model": "openai:gpt-4o", "pack": 2, "enhance": ("ocr",)}, "with enhance every image has a prompt"),
-        ({"model": "openai:gpt-4o", "pack": 2, "prompt": "A {name}."}, "with a {column} in the prompt every image"),
+        ({"model": "openai:gpt-4o", "pack": 2, "prompt": "A {name}."}, "with a {column} in it every image"),
         ({"pack": 2}, "builtin:describe looks at one image"),
     ],
 )

@@ -1,5 +1,6 @@
 """Whole runs with `--pack` against the emulator: fewer requests and tokens, the same rows, no neighbour spoiled."""
 
+import json
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -149,3 +150,33 @@ async def test_the_next_run_goes_on(tmp_path: Path) -> None:
         rows, second = await run(tmp_path / "photos", server.base_url, pack=4)
         assert (first.stats.recorded, second.stats.recorded, len(rows)) == (10, 20, 30)
         assert server.stats.requests == 3 + 5
+
+
+PICTURE = {
+    "type": "object",
+    "properties": {
+        "caption": {"type": "string"},
+        "people": {"type": "integer"},
+        "light": {"enum": ["day", "night"]},
+    },
+    "required": ["caption", "people", "light"],
+}
+
+
+@pytest.mark.parametrize("model", ["openai:gpt-4o-mini", "openai:gpt-4-turbo", "compatible:gpt-4o"])
+async def test_each_image_of_a_pack_has_fields_of_its_own(tmp_path: Path, model: str) -> None:
+    """Whatever the endpoint knows of schemas: as `response_format`, in JSON mode, or told in the prompt."""
+    photos = write_small_jpegs(tmp_path / "photos", 10)
+    asked = {"schema": json.dumps(PICTURE), "model": model}
+    async with emulate() as server:
+        rows, summary = await run(tmp_path / "photos", server.base_url, pack=4, **asked)
+        assert server.stats.requests == 3
+        assert summary.exit_code == 0
+    async with emulate() as server:
+        alone, _ = await run(tmp_path / "photos", server.base_url, "out-alone", **asked)
+        assert server.stats.requests == 10
+    for photo in photos:
+        row = rows[photo.name]
+        assert digest(photo) in row["caption"]
+        assert (row["caption"], row["fields"]) == (alone[photo.name]["caption"], alone[photo.name]["fields"])
+        assert row["fields"].keys() == PICTURE["properties"].keys()  # type: ignore[attr-defined]
