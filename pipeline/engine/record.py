@@ -197,7 +197,7 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         price_date=answer.price_date,
         finish_reason=result.finish_reason,
         content_filter=result.content_filter,
-        grounding=located(result.grounding, verdict.caption) if isinstance(result, Reply) else (),
+        grounding=located(result.grounding, verdict.caption, result.caption) if isinstance(result, Reply) else (),
         attempts=answer.attempts,
         latency_ms=answer.latency_ms,
         queue_ms=answer.queue_ms,

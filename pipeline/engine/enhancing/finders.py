@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from pipeline.api.asker import Asker
+from pipeline.api.options import MOST_IN_FLIGHT
 from pipeline.api.payload import images_of
 from pipeline.api.throttle import Throttle
 from pipeline.api.vision.analysis import LEAST_SIDE_PX, Sight
@@ -53,7 +54,7 @@ class AnalysisFinder:
     """Azure AI Vision's Image Analysis."""
 
     def __init__(self, throttle: Throttle, asker: Asker, rpm: float) -> None:
-        self.ahead = math.ceil(AHEAD_SECONDS * rpm / 60)
+        self.ahead = min(math.ceil(AHEAD_SECONDS * rpm / 60), MOST_IN_FLIGHT)
         self._throttle = throttle
         self._asker = asker
 

@@ -52,9 +52,13 @@ def as_grounding(found: Sequence[Found]) -> tuple[Grounding, ...]:
     return tuple(Grounding(each.text, None, None, each.polygon) for each in found)
 
 
-def located(grounding: Sequence[Grounding], caption: str | None) -> tuple[Grounding, ...]:
-    """With the place of each text in the caption, where it stands there word for word, whatever its case."""
-    return tuple(each if each.offset is not None else _located(each, caption or "") for each in grounding)
+def located(grounding: Sequence[Grounding], caption: str | None, answer: str) -> tuple[Grounding, ...]:
+    """With the place of each text in the caption, where it stands there word for word, whatever its case.
+
+    A place that is known already counts where the caption is the whole `answer`, and not a part of it.
+    """
+    whole = caption == answer
+    return tuple(each if whole and each.offset is not None else _located(each, caption or "") for each in grounding)
 
 
 def _located(grounding: Grounding, caption: str) -> Grounding:
@@ -65,7 +69,9 @@ def _located(grounding: Grounding, caption: str) -> Grounding:
         (r"(?![A-Za-z0-9])" if _is_latin(grounding.text[-1:]) else ""),
     )
     found = re.search(f"{begins}{words}{ends}", caption, re.IGNORECASE) if grounding.text else None
-    return replace(grounding, offset=found.start(), length=found.end() - found.start()) if found else grounding
+    if found is None:
+        return replace(grounding, offset=None, length=None)
+    return replace(grounding, offset=found.start(), length=found.end() - found.start())
 
 
 def _is_latin(character: str) -> bool:

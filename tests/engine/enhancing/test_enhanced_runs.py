@@ -18,6 +18,7 @@ from pipeline.job import Job
 from pipeline.report.draw import draw_row
 from pipeline.store import SCHEMA, iter_batches
 from tests.helpers.pictures import encoded, photo
+from tests.helpers.scripted_server import ScriptedServer, http
 from tests.helpers.servers import emulate
 
 KEY = "vision-Ab12Cd34Ef56"
@@ -102,6 +103,16 @@ async def test_azures_own_enhancements_are_estimated_to_the_cent(photos: Path, m
     assert "$0.003 of an image's cost are for what azure-openai finds in it" in row.notes
 
 
+async def test_a_structured_answer_is_searched_in_its_caption(photos: Path) -> None:
+    async with emulate(EmulatorOptions(api_key=KEY)) as running:
+        rows, summary = await run(photos, environ(running), preset="alt_text", enhance=["grounding"])
+        assert summary.exit_code == 0
+        assert sum(row["prompt_tokens"] for row in rows.values()) == running.stats.prompt_tokens
+    for row in rows.values():
+        assert row["fields"] is not None
+        check_spans(row, 1)
+
+
 async def test_a_refused_vision_key_stops_the_run_before_anything_is_asked(photos: Path) -> None:
     async with emulate(EmulatorOptions(api_key=KEY)) as running:
         with pytest.raises(RunError, match="Image Analysis, at VISION_ENDPOINT: The endpoint refused") as told:
@@ -151,3 +162,32 @@ async def test_a_vision_resource_out_of_reach_stops_the_run(photos: Path) -> Non
         with pytest.raises(RunError, match="VISION_ENDPOINT: The endpoint could not be reached"):
             await run(photos, dead, ScaledClock(50), patience_seconds=20)
         assert running.stats.requests == 0
+
+
+@pytest.mark.parametrize("enhance_with", ["azure-openai", "image-analysis"])
+async def test_the_vision_key_is_written_nowhere(
+    photos: Path, enhance_with: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with emulate(EmulatorOptions(api_key=KEY)) as running:
+        _, summary = await run(photos, environ(running), enhance_with=enhance_with, keep_raw=True, **HISTORIC)
+    assert summary.exit_code == 0
+    files = [path for path in (photos.parent / "out").rglob("*") if path.is_file()]
+    assert any(path.name == "job.json" for path in files)
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+    assert KEY not in caplog.text + str(summary.to_dict())
+
+
+async def test_a_server_that_quotes_the_request_tells_no_key(photos: Path) -> None:
+    server = ScriptedServer()
+    await server.start()
+    told = {"error": {"code": "BadRequest", "message": f"Unexpected value in dataSources: {KEY}"}}
+    server.answers.append(http(400, told))
+    known = {"AZURE_OPENAI_ENDPOINT": server.address, "AZURE_OPENAI_API_KEY": "azure-Ab12Cd34Ef56"}
+    vision = {"VISION_ENDPOINT": "https://v.cognitiveservices.azure.com", "VISION_KEY": KEY}
+    try:
+        rows, _ = await run(photos, known | vision, **HISTORIC)
+    finally:
+        await server.stop()
+    assert KEY in server.requests[0].body.decode()
+    assert {row["message"] for row in rows.values()} == {"Unexpected value in dataSources: [redacted]"}

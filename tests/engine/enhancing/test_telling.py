@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.engine.enhancing.telling import MOST_CHARACTERS, MOST_LINES, as_grounding, located, tell
-from pipeline.items import Found
+from pipeline.items import Found, Grounding
 
 BOX = ((0.1, 0.2), (0.5, 0.2), (0.5, 0.4), (0.1, 0.4))
 
@@ -48,7 +48,7 @@ def test_a_page_of_text_is_told_as_far_as_there_is_room() -> None:
     ],
 )
 def test_words_are_found_in_the_caption_by_code_points(words: str, caption: str | None, said: str | None) -> None:
-    [span] = located(as_grounding([text(words)]), caption)
+    [span] = located(as_grounding([text(words)]), caption, caption or "")
     assert (span.text, span.polygon) == (words, BOX)
     if said is None:
         assert (span.offset, span.length) == (None, None)
@@ -62,6 +62,13 @@ def test_words_are_found_in_the_caption_by_code_points(words: str, caption: str 
 @given(st.text(), st.text(max_size=8), st.text())
 def test_wherever_it_stands_the_offset_points_at_it(before: str, words: str, after: str) -> None:
     caption = before + words + after
-    for span in located(as_grounding([text(words)]), caption):
+    for span in located(as_grounding([text(words)]), caption, caption):
         if span.offset is not None and span.length is not None:
             assert caption[span.offset : span.offset + span.length].casefold() == words.casefold()
+
+
+def test_a_place_in_the_whole_answer_is_none_in_the_caption_that_is_part_of_it() -> None:
+    known = (Grounding("dog", 23, 3, BOX), Grounding("cat", 40, 3, BOX))
+    assert located(known, "A dog.", "A dog.") == known
+    first, second = located(known, "A dog.", '{"caption": "A dog.", ...}')
+    assert (first.offset, second.offset) == (2, None)
