@@ -4,10 +4,11 @@ from pipeline.sources.names import asks_videos, has_video_suffix
 from pipeline.sources.opening import key_prefixes, open_source, split_source
 from pipeline.sources.options import SourceOptions
 from pipeline.sources.reading import Reader
-from pipeline.sources.source import RemoteSource, Source, close_source, has_remote, remote_source
+from pipeline.sources.source import RangedSource, RemoteSource, Source, close_source, has_remote, remote_source
 from pipeline.sources.web.reader import WebReader
 
 __all__ = [
+    "RangedSource",
     "Reader",
     "RemoteSource",
     "Source",

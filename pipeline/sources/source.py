@@ -51,6 +51,15 @@ class RemoteSource(Source, Protocol):
 
 
 @runtime_checkable
+class RangedSource(RemoteSource, Protocol):
+    """A remote source of large files, which come in pieces."""
+
+    async def fetch_part(self, image: SourceImage, offset: int, count: int) -> bytes:
+        """`count` bytes of the file from `offset`; fewer at its end only. ImageError when it gives no parts."""
+        ...
+
+
+@runtime_checkable
 class MixedSource(Source, Protocol):
     """A source made of others, some of which may be remote. Its own `read` and `read_head` ask the right one."""
 

@@ -1,17 +1,24 @@
 """Videos through the whole of a run: a caption row each, and a bill that was known before."""
 
 import json
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import obstore
 import pandas
 import pytest
 
 from pipeline import Job, estimate, run_async
 from pipeline.emulator.app import Running
+from pipeline.engine.live import fetching
+from pipeline.images import hash_bytes
+from pipeline.objects import open_objects
 from tests.helpers.command import nightcap
+from tests.helpers.object_stores import ObjectServer
 from tests.helpers.servers import emulate
 from tests.helpers.videos import make_sound, make_video
+from tests.helpers.web_server import serve
 
 pytestmark = pytest.mark.integration
 
@@ -93,3 +100,43 @@ async def test_a_folder_of_both_has_its_videos_when_the_job_says_so(
     job = Job.create(clips, tmp_path / "out", model="gpt-4o", base_url=server.base_url)
     assert (await run_async(job)).stats.listed == 0
     assert (await run_async(job.overlay(include=("*.avi",)))).stats.captioned == 1
+
+
+async def test_videos_far_away_come_in_pieces_and_leave_nothing(
+    clips: Path, server: Running, s3: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(fetching, "PIECE_BYTES", 20_000)
+    clip = (clips / "half-a-minute.mp4").read_bytes()
+    bucket = s3.create("videos-far-away")
+    await obstore.put_async(open_objects(bucket).store, "clips/a.mp4", clip)
+    async with serve({"b.mp4": clip, "c.mov": (clips / "upright.mov").read_bytes()}) as web:
+        sources = [f"{bucket}/clips", f"{web.url}b.mp4", f"{web.url}c.mov", f"{web.url}gone.mp4"]
+        job = Job.create(
+            sources, tmp_path / "out", model="gpt-4o", base_url=server.base_url, allow_private_network=True, video=True
+        )
+        [told] = estimate(job).models
+        summary = await run_async(job)
+        asked_of_web = len(web.requests)
+    rows = pandas.read_parquet(tmp_path / "out").set_index("format")
+    assert summary.exit_code == 1
+    assert summary.stats.captioned == 3, "one of them for nothing: it is the same file"
+    assert (rows.loc["mp4"].content_hash == hash_bytes(clip)).all()
+    assert (rows.loc["mp4"].bytes == len(clip)).all()
+    assert asked_of_web >= len(clip) // 20_000
+    assert "taken for 1920x1080" in " ".join(told.notes)
+    assert list(folder.iterdir()) == []
+
+
+async def test_a_web_server_without_parts_gives_the_whole(
+    clips: Path, server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "PIECE_BYTES", 20_000)
+    async with serve({"b.mp4": (clips / "half-a-minute.mp4").read_bytes()}) as web:
+        web.has_ranges = False
+        job = Job.create(
+            f"{web.url}b.mp4", tmp_path / "out", model="gpt-4o", base_url=server.base_url, allow_private_network=True
+        )
+        assert (await run_async(job)).exit_code == 0

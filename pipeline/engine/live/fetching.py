@@ -5,13 +5,15 @@ Bytes are counted from before they are fetched until they are prepared.
 """
 
 import asyncio
+import functools
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
 from pipeline.clock import Clock
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.live.spool import Spool
 from pipeline.engine.live.stages import Line
 from pipeline.engine.preparing.by_url import HEAD_BYTES, ByUrl, holds_header
 from pipeline.engine.preparing.preparer import Fetched, failure_of
@@ -19,12 +21,14 @@ from pipeline.engine.record import Unprepared
 from pipeline.engine.stop import Stop
 from pipeline.errors import ImageError, NightcapError, RunError, Unavailable, UserError
 from pipeline.items import SourceImage
-from pipeline.sources import RemoteSource, Source, WebReader, remote_source
+from pipeline.sources import RangedSource, RemoteSource, Source, WebReader, has_video_suffix, remote_source
 
 log = logging.getLogger(__name__)
 
 FETCHED_BYTES = 64 * 1024 * 1024
 """Files in memory that are not prepared yet; what one is fetched for takes part with its size as listed."""
+PIECE_BYTES = 4 * 1024 * 1024
+"""Of a video, asked for at once."""
 UNKNOWN_BYTES = 1024 * 1024
 """What a file counts for until it is here, when the listing did not say."""
 PATIENCE_SECONDS = 600.0
@@ -48,9 +52,17 @@ class Fetcher:
     """Fetches one image at a time for each of its callers. What they share: whether each source answers, and a stop."""
 
     def __init__(
-        self, source: Source, stop: Stop, clock: Clock, rng: random.Random, by_url: ByUrl | None = None
+        self,
+        source: Source,
+        stop: Stop,
+        clock: Clock,
+        rng: random.Random,
+        by_url: ByUrl | None = None,
+        spool: Spool | None = None,
     ) -> None:
+        """`spool`: for videos, where they are asked about."""
         self._by_url = by_url
+        self._spool = spool
         self._source = source
         self._stop = stop
         self._clock = clock
@@ -98,7 +110,17 @@ class Fetcher:
         except Exception as error:  # trouble of the image; and a bug somewhere costs one row, not the night
             return None if scope.expired() else Unprepared(image, failure_of(error, image.key))
 
+    def spools(self, image: SourceImage) -> bool:
+        """Whether it comes as a file on the disk: a video, by its name, of a source that gives parts of files."""
+        remote = self.remote(image)
+        named = has_video_suffix(image.key) or has_video_suffix(image.uri)
+        in_parts = isinstance(remote, WebReader) or (isinstance(remote, RangedSource) and image.bytes is not None)
+        return self._spool is not None and named and in_parts
+
     async def _head_or_whole(self, image: SourceImage) -> Fetched:
+        remote = self.remote(image)
+        if self._spool and self.spools(image) and isinstance(remote, RangedSource):
+            return await self._spooled(self._spool, remote, image)
         if self._by_url and self._by_url.is_on and not image.members:
             remote = self.remote(image)
             if isinstance(remote, WebReader):
@@ -106,6 +128,26 @@ class Fetcher:
                 if holds_header(head):
                     return Fetched(image, (head,), by_url=True)
         return await self._whole(image)
+
+    async def _spooled(self, spool: Spool, remote: RangedSource, image: SourceImage) -> Fetched:
+        try:
+            return Fetched(image, (), path=await spool.keep(image.bytes, self._pieces(remote, image)))
+        except ImageError as error:
+            if error.reason != "unreadable" or not isinstance(remote, WebReader):
+                raise
+        return await self._whole(image)  # of a server that gives no parts
+
+    async def _pieces(self, remote: RangedSource, image: SourceImage) -> AsyncIterator[bytes]:
+        """Each is tried again by itself, so that a long way does not begin anew."""
+        offset, piece = 0, b""
+        while offset == 0 or len(piece) == PIECE_BYTES:
+            piece = await self._patiently(remote, functools.partial(remote.fetch_part, image, offset, PIECE_BYTES))
+            yield piece
+            offset += len(piece)
+            if not piece:
+                break
+        if image.bytes not in (None, offset):
+            raise ImageError("unreadable", "The video changed after it was listed; the next run takes it up.")
 
     async def _whole(self, image: SourceImage) -> Fetched:
         """Of several images one after the other: so `RunOptions.fetchers` are as many files on their way, not more."""
@@ -185,6 +227,8 @@ async def _fetch(line: Line, fetcher: Fetcher, image: SourceImage) -> None:
         await line.todo.put(image)
         return
     taken = UNKNOWN_BYTES * max(1, len(image.members)) if image.bytes is None else image.bytes
+    if fetcher.spools(image):
+        taken = PIECE_BYTES
     await line.fetched.take(taken)
     found: Fetched | Unprepared | None = None
     try:

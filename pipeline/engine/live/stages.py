@@ -18,6 +18,7 @@ from pipeline.engine.asking.reask import Reask, is_left_out
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
+from pipeline.engine.live.spool import Spool
 from pipeline.engine.preparing.by_url import ByUrl
 from pipeline.engine.preparing.preparer import Fetched, Listed, image_of
 from pipeline.engine.providers import Provider
@@ -66,6 +67,8 @@ class Line:
     """As many as requests were ever allowed to be in flight."""
     retry: RowsToRetry | None = None
     """When these alone are asked again."""
+    spool: Spool | None = None
+    """Where videos are asked about: those that were fetched to the disk."""
     raw: RawReplies | None = None
     """Replies as they came, where they are kept."""
     unwritten: list[Record] = field(default_factory=list)
@@ -121,6 +124,9 @@ async def prepare_images(line: Line, prepare: Prepare) -> None:
                     results = await prepare(hop)
             except RunError as error:
                 line.stop.fail(error)
+            for item in hop:
+                if line.spool and isinstance(item, Fetched) and item.path:
+                    await line.spool.release(item.path)
             hop.clear()
             line.fetched.give_back(fetched)
             results.reverse()

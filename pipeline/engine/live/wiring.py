@@ -20,6 +20,7 @@ from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.live.context import LiveRun
 from pipeline.engine.live.fetching import FETCHED_BYTES, Fetcher, fetch_images
+from pipeline.engine.live.spool import Spool
 from pipeline.engine.live.stages import (
     Asking,
     Line,
@@ -38,7 +39,7 @@ from pipeline.engine.preparing.rules import within_limits
 from pipeline.engine.providers import Provider
 from pipeline.engine.record import RowContext
 from pipeline.items import SourceImage
-from pipeline.sources import close_source, has_remote, key_prefixes
+from pipeline.sources import asks_videos, close_source, has_remote, key_prefixes
 from pipeline.store import REUSABLE, ListedKeys, Store, rows_to_retry
 
 log = logging.getLogger(__name__)
@@ -69,12 +70,13 @@ async def run_stages(
         stats=run.stats,
         stop=run.stop,
         retry=retry,
+        spool=Spool(plan.source.max_video_bytes) if asks_videos(plan.source) else None,
         raw=run.raw,
     )
     rules = AnswerRules(run.check_language, shape_of(plan.model.schema))
     context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.image_detail, rules)
     by_url = ByUrl(plan.model.send == "url" and run.model.provider != "builtin")
-    fetcher = Fetcher(run.source, run.stop, run.clock, random.Random(), by_url)
+    fetcher = Fetcher(run.source, run.stop, run.clock, random.Random(), by_url, line.spool)
     reusable = [status for status in REUSABLE if status not in plan.run.retry]
     near = NearDuplicates(plan.run.near_duplicates) if plan.run.near_duplicates else None
     reuse = Reuse(store, pools.disk, context, run.clock, reusable, near)
@@ -113,6 +115,8 @@ async def run_stages(
         try:
             await record_rest(line, store, context, pools.disk)
         finally:
+            if line.spool:
+                await on(pools.disk, line.spool.close)
             await close_source(run.source)
     if listed_keys is not None and run.stats.listing_done and not run.stop.requested:
         run.stats.pruned = await on(pools.disk, _prune, store, listed_keys)

@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.api.payload import LabelledImage
@@ -42,6 +43,8 @@ class Fetched:
     """One; of several images that are asked about together, one each."""
     by_url: bool = False
     """The model fetches it itself; the file is only its beginning, with the header."""
+    path: str | None = None
+    """Where the file is, when it is too large for memory; then there is none in `files`."""
 
     @property
     def size(self) -> int:
@@ -111,10 +114,9 @@ class Preparer:
         return [self._prepare(image) for image in images]
 
     def _prepare(self, listed: Listed) -> Request | Unprepared:
-        image = image_of(listed)
+        image, file = _held(listed)
         if image.failure:
             return Unprepared(image, image.failure)
-        file = listed.files[0] if isinstance(listed, Fetched) and not image.members else None
         try:
             if isinstance(listed, TooLarge):
                 return self.smaller(image, listed.sent)
@@ -222,6 +224,16 @@ class Preparer:
         if not sent[0].label:
             return self._request(image, pictures[0])
         return self.of_several(image, None, "", 0, [each.label for each in sent], pictures)
+
+
+def _held(listed: Listed) -> tuple[SourceImage, bytes | None]:
+    """The image, found where its file is now, and what of a single one is in memory."""
+    image = image_of(listed)
+    if not isinstance(listed, Fetched) or image.members:
+        return image, None
+    if listed.path:
+        return replace(image, uri=Path(listed.path).as_uri()), None
+    return image, listed.files[0]
 
 
 def labels_of(image: SourceImage) -> list[str]:

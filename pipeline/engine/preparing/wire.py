@@ -92,8 +92,8 @@ def pack_images(images: Sequence[Listed]) -> tuple[list[Packed], list[bytes]]:
             case SourceImage():
                 packed.append((None, _pack_image(item)))
                 continue
-            case Fetched(image, files, by_url):
-                about: Packed = ("Fetched", _pack_image(image), by_url)
+            case Fetched(image, files, by_url, path):
+                about: Packed = ("Fetched", _pack_image(image), (by_url, path))
             case TooLarge(image, sent):
                 about = ("TooLarge", _pack_image(image), [(part.label, part.format) for part in sent])
                 files = tuple(part.data for part in sent)
@@ -117,7 +117,7 @@ def unpack_images(packed: Sequence[Packed], blobs: bytes | memoryview) -> list[L
             files.append(bytes(blobs[at : at + length]))
             at += length
         if kind == "Fetched":
-            images.append(Fetched(image, tuple(files), about))
+            images.append(Fetched(image, tuple(files), *about))
         else:
             parts = zip(about, files, strict=True)
             images.append(TooLarge(image, tuple(LabelledImage(label, form, data) for (label, form), data in parts)))

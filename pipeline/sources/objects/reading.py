@@ -52,6 +52,10 @@ class ObjectReader:
             return b""
         return await self.fetch_range(image.uri, 0, count)
 
+    async def fetch_part(self, image: SourceImage, offset: int, count: int) -> bytes:
+        left = count if image.bytes is None else min(count, image.bytes - offset)
+        return await self.fetch_range(image.uri, offset, left) if left > 0 else b""
+
     async def fetch_range(self, uri: str, offset: int, count: int) -> bytes:
         """`count` bytes of the object from `offset`; fewer at its end only."""
         import obstore

@@ -44,6 +44,9 @@ class WebReader:
     async def fetch_head(self, image: SourceImage, count: int) -> bytes:
         return await self._get(_address(image), _range(0, count), count, cut=True)
 
+    async def fetch_part(self, image: SourceImage, offset: int, count: int) -> bytes:
+        return await self.fetch_range(_address(image), offset, count)
+
     async def fetch_range(self, address: str, offset: int, count: int) -> bytes:
         """`count` bytes from `offset`; fewer at the end only. ImageError when the server gives the whole file only."""
         data = await self._get(address, _range(offset, count), count, cut=offset == 0, partial=offset > 0)

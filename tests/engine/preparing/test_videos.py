@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.api.options import DEFAULT_VIDEO_PROMPT, ModelOptions
-from pipeline.api.payload import images_of, tail_template
+from pipeline.api.payload import Form, images_of, tail_template
 from pipeline.engine.preparing.preparer import Fetched, Preparer, TooLarge
 from pipeline.engine.preparing.rules import build_preparer, image_itself, json_tail
 from pipeline.engine.record import Unprepared
@@ -26,7 +26,8 @@ NO_LIMITS = RequestLimits()
 def preparer(limits: RequestLimits = NO_LIMITS, video: bool = True, **options: Any) -> Preparer:
     model = ModelOptions(**{"name": "openai:gpt-4o", **options})
     encode = image_itself if model.name.startswith("builtin") else json_tail(tail_template(model))
-    return build_preparer(SourceOptions(video=video), ImageOptions(), model, find_model(model.name), limits, encode)
+    source, known = SourceOptions(video=video), find_model(model.name)
+    return build_preparer(source, ImageOptions(), model, known, Form("m"), limits, encode)
 
 
 def listed(path: Path, data: bytes) -> SourceImage:
