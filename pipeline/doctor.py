@@ -18,6 +18,7 @@ from pipeline.api.pool.members import MemberOptions
 from pipeline.api.reading.replies import read_response
 from pipeline.api.retrieval.client import open_retrieval
 from pipeline.api.retrieval.videos import open_images
+from pipeline.api.structured.rungs import check_schema_is_followed
 from pipeline.api.vision.analysis import analysis_endpoint, read_analysis
 from pipeline.api.vision.resource import KEY_VARIABLE, find_vision
 from pipeline.clock import SystemClock, utc
@@ -116,6 +117,7 @@ def _model(options: ModelOptions) -> str:
     model = find_model(catalogue_name(options))
     if model.responses_only:
         raise UserError(f"{model} is served by the Responses API alone, not by chat completions; choose another model.")
+    check_schema_is_followed(options.schema, model)
     best_dimensions(model, 1024, 1024, options.image_detail, options.image_policy, options.max_shrink)
     today = utc(SystemClock().time()).date()
     price = find_price(model, today)

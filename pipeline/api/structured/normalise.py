@@ -11,14 +11,16 @@ from typing import Any
 JsonObject = dict[str, Any]
 
 NULL = {"type": "null"}
-KEPT = ("title", "description", "type", "enum", "const")
+KEPT = ("description", "type", "enum", "const")
 CONSTRAINTS = (
     "minLength", "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
     "multipleOf", "minItems", "maxItems", "uniqueItems",
 )  # fmt: skip
 DEFINITIONS = ("$defs", "definitions")
-SILENT = {"$schema", "$id", "$comment", "default", "examples", "deprecated", "readOnly", "writeOnly", "discriminator"}
-"""What may be left out without a loss."""
+NOISE = {"title", "default", "$schema", "$id", "$comment"}
+"""What pydantic and editors add, and models need not read: every word of a schema is on the bill of every image."""
+SILENT = {"examples", "deprecated", "readOnly", "writeOnly", "discriminator"}
+"""What strict endpoints do without."""
 TOLD = {
     *KEPT, *CONSTRAINTS, *DEFINITIONS, *SILENT,
     *("anyOf", "oneOf", "items", "properties", "required", "additionalProperties"),
@@ -26,14 +28,14 @@ TOLD = {
 
 
 def normalise(schema: Mapping[str, Any]) -> JsonObject:
-    """The same schema with the root's own reference resolved, and every optional property free to be null: that is how
-    strict endpoints say that it is absent, and what an absent one is in Parquet.
+    """The same schema without noise, with the root's own reference resolved, and every optional property free to be
+    null: that is how strict endpoints say that it is absent, and what an absent one is in Parquet.
     """
     root = dict(schema)
     while isinstance(reference := root.get("$ref"), str):
         definitions = {name: root[name] for name in DEFINITIONS if name in root}
         root = {**resolve(reference, root), **definitions}
-    normalised: JsonObject = _walk(root, _free_to_be_null)
+    normalised: JsonObject = _walk(root, lambda schema: _free_to_be_null(_without_noise(schema)))
     return normalised
 
 
@@ -75,6 +77,10 @@ def _walk(schema: Any, change: Callable[[JsonObject], JsonObject]) -> Any:
         if name in walked:
             walked[name] = _walk(walked[name], change)
     return change(walked)
+
+
+def _without_noise(schema: JsonObject) -> JsonObject:
+    return {name: value for name, value in schema.items() if name not in NOISE}
 
 
 def _free_to_be_null(schema: JsonObject) -> JsonObject:

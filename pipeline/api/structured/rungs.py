@@ -5,10 +5,17 @@ guides (models, in the catalogue). A refusal takes the whole run one rung down (
 """
 
 from pipeline.api.structured.shape import Rung
+from pipeline.errors import UserError
 from pipeline.models import Model
 
 AZURE_SCHEMA_SINCE = "2024-08-01"
 AZURE_JSON_MODE_SINCE = "2023-12-01"
+
+
+def check_schema_is_followed(schema: str | None, model: Model) -> None:
+    """UserError for a schema with a model that cannot be told one."""
+    if schema and model.provider == "builtin":
+        raise UserError(f"{model} answers in plain text; for a schema name another model, as --model gpt-4o.")
 
 
 def first_rung(model: Model, api_version: str | None) -> Rung:

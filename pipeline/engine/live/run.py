@@ -22,6 +22,7 @@ from pipeline.api.pool.taken import request_limits
 from pipeline.api.retrieval.videos import open_images
 from pipeline.api.structured.counting import expected_form, request_tokens
 from pipeline.api.structured.reading import read_answer
+from pipeline.api.structured.rungs import check_schema_is_followed
 from pipeline.api.structured.shape import shape_of
 from pipeline.clock import Clock, utc
 from pipeline.engine.asking.language import load_language_check
@@ -66,8 +67,7 @@ async def run_live(
     summary once there is something to sum up.
     """
     model = find_model(catalogue_name(plan.model))
-    if plan.model.schema and model.provider == "builtin":
-        raise UserError(f"{plan.model.name} answers in plain text; for a schema name a model, as --model gpt-4o.")
+    check_schema_is_followed(plan.model.schema, model)
     check_pack(plan.members, environ)
     best_fit(plan.model, model)(1024, 1024)  # a wrong detail or policy is told before anything begins
     limits = request_limits(plan.members, environ)

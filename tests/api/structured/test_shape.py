@@ -91,6 +91,15 @@ def test_a_correction_goes_down_a_rung_each_time() -> None:
     assert asked["messages"][1] == told["messages"][1] == body(PERSON, first)["messages"][0]
 
 
+def test_what_pydantic_adds_is_not_paid_for() -> None:
+    titled = {"title": "Photo", "type": "object", "required": ["title"]}
+    text = {"title": "Title", "type": "string", "default": "", "maxLength": 9}
+    sent = body({**titled, "properties": {"title": text}}, Form("m", rung="prompt"))["messages"][0]["content"]
+    assert sent.endswith(
+        '{"type":"object","required":["title"],"properties":{"title":{"type":"string","maxLength":9}}}'
+    )
+
+
 def test_without_a_schema_nothing_changes() -> None:
     assert shape_of(None) is None
     assert b"response_format" not in render_head(ModelOptions(), Form("m", rung="json_object"))
