@@ -50,6 +50,8 @@ class Ingested:
     """Document id -> why."""
     running: int = 0
     """Not done when the wait was over."""
+    seconds: float | None = None
+    """Of those added, which is what is paid for; None: somebody's length is not known."""
 
     @property
     def exit_code(self) -> int:
@@ -97,8 +99,9 @@ async def run_ingestion(
         observer(_progress(names, states, len(new)))
     running = sum(not states[name].is_done for name in names.values())
     failed = await _failed(client, options.index, names, states)
-    added = len(new) - running - len(failed)
-    return Ingested(options.index, len(videos), len(videos) - len(new), added, failed, running)
+    added = [video.duration for video in new if states[names[video.id]].is_done and video.id not in failed]
+    seconds = sum(length for length in added if length is not None) if None not in added else None
+    return Ingested(options.index, len(videos), len(videos) - len(new), len(added), failed, running, seconds)
 
 
 def _name(id_: str, states: Mapping[str, Ingestion]) -> str:

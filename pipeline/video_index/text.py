@@ -51,9 +51,13 @@ def render_matches(matches: Sequence[Match]) -> str:
     return "\n".join(lines) or "Nothing was found."
 
 
-def render_ingested(done: Ingested) -> str:
-    """How an ingestion ended."""
-    lines = [f"{done.added} of {_videos(done.videos)} added to {done.index}, {done.known} there before."]
+def render_ingested(done: Ingested, today: date) -> str:
+    """How an ingestion ended, and what it costs."""
+    fee = find_fee("video_indexing", today)
+    cost = ""
+    if fee and done.seconds:
+        cost = f" (${Decimal(str(done.seconds)) / 60 * fee.usd:.2f})"
+    lines = [f"{done.added} of {_videos(done.videos)} added to {done.index}{cost}, {done.known} there before."]
     lines += [f"  {id_}  failed: {why}" for id_, why in done.failed.items()]
     if done.running:
         lines.append(

@@ -131,7 +131,7 @@ async def test_an_ingestion_that_is_left_alone_goes_on(tmp_path: Path, web: WebS
         assert (ended.code, len(ended.err.splitlines())) == (130, 1), ended.err
         assert "nightcap video index status night" in ended.err
         again = await nightcap("video", "index", "ingest", "night", videos, "--poll", "0.2", env=env)
-        assert again.out == "1 of 1 video added to night, 0 there before.\n"
+        assert again.out == "1 of 1 video added to night ($0.02), 0 there before.\n"
         assert len(service.service.retrieval.index("night").ingestions) == 1, "nothing was paid for twice"
 
 

@@ -63,6 +63,7 @@ async def test_each_video_is_followed_to_its_end() -> None:
         done = await b.ingest(b.video("a.mp4", cameraId="1", other="x"), b.video("b.webm"), b.video("text.mp4"),
                               observer=seen.append)  # fmt: skip
         assert (done.videos, done.known, done.added, done.running, done.exit_code) == (3, 0, 2, 0, 1)
+        assert done.seconds is None, "nobody said how long they are"
         assert done.failed == {"text": "The video format is not supported."}
         assert seen[-1] == Progress(videos=3, begun=3, done=3, failed=1)
         assert seen[0] == Progress(videos=3, begun=1, done=0, failed=0)

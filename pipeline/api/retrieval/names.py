@@ -36,9 +36,9 @@ def check_document_id(id_: str) -> str:
     )
 
 
-def document_id(uri: str) -> str:
-    """The id of the video at an address without secrets: the same every night, whatever the signature."""
-    return hashlib.blake2b(uri.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def document_id(place: str) -> str:
+    """Of the video at a place, told without its signature: the same every night."""
+    return hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def ingestion_name(id_: str) -> str:

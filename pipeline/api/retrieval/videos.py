@@ -11,6 +11,7 @@ from pipeline.errors import ImageError, UserError
 from pipeline.items import Failure, SourceImage
 from pipeline.objects import BlobAddresses, find_location
 from pipeline.sources import Source, SourceOptions, open_source, split_source
+from pipeline.sources.listing.locations import web_place
 from pipeline.sources.listing.source import is_listing
 from pipeline.sources.unique import each_once
 
@@ -59,13 +60,14 @@ class IndexedVideos:
                 yield image
                 continue
             address = image.address or addresses[image.uri]
-            uri = address.partition("?")[0]
+            place = web_place(address)  # without its signature, and what tells it from others of the same path
+            assert place is not None, "sources and containers give addresses"
             try:
-                id_ = check_document_id((image.metadata or {}).get(ID_COLUMN) or document_id(uri))
+                id_ = check_document_id((image.metadata or {}).get(ID_COLUMN) or document_id(place.key))
             except UserError as error:
                 yield replace(image, failure=Failure("invalid_row", str(error)))
                 continue
-            yield replace(image, key=id_, uri=uri, address=address, duration=_duration(image))
+            yield replace(image, key=id_, uri=place.uri, address=address, duration=_duration(image))
 
 
 def open_images(sources: SourceOptions, model: ModelOptions, environ: Mapping[str, str]) -> Source:

@@ -53,12 +53,13 @@ def ingest(
     options = IngestOptions(
         check_index_name(name), managed_identity, wait_seconds=60 * wait_minutes, poll_seconds=poll_seconds
     )
+    today = utc(SystemClock().time()).date()
     source = SourceOptions(paths=sources, **{key: value for key, value in listing.items() if value})
     if dry_run:
         videos = videos_in(source, os.environ, options)
         lengths = [video.duration for video in videos if video.duration is not None]
         show("\n".join(f"{video.id}  {video.url.partition('?')[0]}" for video in videos))
-        show_line(render_price(len(videos), lengths, utc(SystemClock().time()).date()), err=True)
+        show_line(render_price(len(videos), lengths, today), err=True)
         return
     try:
         with open_ingestion() as observer:
@@ -66,5 +67,5 @@ def ingest(
     except KeyboardInterrupt:
         show_line(f"The service goes on; `nightcap video index status {name}` shows how far it is.", err=True)
         sys.exit(130)
-    show(json.dumps(asdict(done)) if as_json else render_ingested(done))
+    show(json.dumps(asdict(done)) if as_json else render_ingested(done, today))
     sys.exit(done.exit_code)

@@ -39,6 +39,16 @@ def test_the_same_id_whatever_the_signature(tmp_path: Path) -> None:
     assert today.version == tomorrow.version == ""
 
 
+def test_what_tells_videos_apart_and_what_nobody_may_see(tmp_path: Path) -> None:
+    one, two = listed(
+        tmp_path,
+        "url\nhttps://me:SECRET@acme.example/play?id=1&sig=SECRET\nhttps://me:SECRET@acme.example/play?id=2&sig=x\n",
+    )
+    assert one.key != two.key
+    assert one.uri == "https://acme.example/play"
+    assert "SECRET" not in repr((one, two))
+
+
 def test_nothing_is_read_here(tmp_path: Path) -> None:
     (tmp_path / "videos.txt").write_text("https://acme.example/a.mp4\n")
     source = IndexedVideos(SourceOptions(paths=(str(tmp_path / "videos.txt"),)), {})
