@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.api.entra.clouds import PUBLIC
-from pipeline.api.retrieval.client import Missing, RetrievalClient, open_retrieval
+from pipeline.api.retrieval.client import RetrievalClient, open_retrieval
 from pipeline.api.retrieval.values import Field, IndexSettings, Progress, Video
 from pipeline.api.vision.resource import VisionResource
 from pipeline.emulator.options import EmulatorOptions
@@ -99,7 +99,7 @@ async def test_a_failed_one_is_tried_anew() -> None:
 
 async def test_an_index_that_is_not_there() -> None:
     async with bench() as b:
-        with pytest.raises(Missing, match="no index 'other'"):
+        with pytest.raises(UserError, match="no index 'other'"):
             await b.ingest(b.video("a.mp4"), options=IngestOptions("other"))
 
 

@@ -31,16 +31,12 @@ LIMITS = LimitOptions(max_attempts=5, timeout_seconds=60.0, patience_seconds=120
 T = TypeVar("T")
 
 
-class Missing(UserError):
-    """There is no such index or ingestion; its creator may go on."""
-
-
-class Conflict(UserError):
-    """It is there already."""
-
-
 class RetrievalClient:
-    """Asks one resource. Open it with `open_retrieval`."""
+    """Asks one resource. Open it with `open_retrieval`.
+
+    All raise UserError for what is not there, is there already or is not taken, and RunError when the service refuses
+    us or does not answer.
+    """
 
     def __init__(self, client: Client, clock: Clock, rng: random.Random) -> None:
         self._client = client
@@ -49,28 +45,22 @@ class RetrievalClient:
         self.host = urlsplit(client.endpoint.url).hostname or ""
 
     async def create_index(self, name: str, settings: IndexSettings) -> Index:
-        """Raises Conflict when there is one of that name."""
         return wire.read_index(await self._ask("PUT", f"/indexes/{name}", wire.index_body(settings)))
 
     async def index(self, name: str) -> Index:
-        """Raises Missing."""
         return wire.read_index(await self._ask("GET", f"/indexes/{name}"))
 
     async def delete_index(self, name: str) -> None:
-        """With all its documents. Raises Missing."""
+        """With all its documents."""
         await self._ask("DELETE", f"/indexes/{name}")
 
     def indexes(self) -> AsyncIterator[Index]:
         return self._list("/indexes", wire.read_index)
 
     async def ingest(self, index: str, name: str, videos: Sequence[Video], *, managed_identity: bool) -> Ingestion:
-        """Begin; returns at once. Raises Conflict when there is an ingestion of that name, or a document of that id."""
+        """Begin; returns at once."""
         body = wire.ingestion_body(videos, managed_identity=managed_identity)
         return wire.read_ingestion(await self._ask("PUT", f"/indexes/{index}/ingestions/{quote(name)}", body))
-
-    async def ingestion(self, index: str, name: str) -> Ingestion:
-        """Raises Missing."""
-        return wire.read_ingestion(await self._ask("GET", f"/indexes/{index}/ingestions/{quote(name)}"))
 
     def ingestions(self, index: str) -> AsyncIterator[Ingestion]:
         return self._list(f"/indexes/{index}/ingestions", wire.read_ingestion)
@@ -131,9 +121,9 @@ class RetrievalClient:
             raise RunError(f"{KEY_VARIABLE} is not set. {told}")
         match failure.http_status:
             case 404:
-                raise Missing(f"{self.host} has no {_named(path)}: {told}")
+                raise UserError(f"{self.host} has no {_named(path)}: {told}")
             case 409:
-                raise Conflict(f"{self.host} has {_named(path)} already: {told}")
+                raise UserError(f"{self.host} has {_named(path)} already: {told}")
             case 401 | 403:
                 raise RunError(f"{self.host} refused the credentials; check {KEY_VARIABLE} and whose it is: {told}")
             case int(status) if 400 <= status < 500 and status not in (408, 429):

@@ -132,10 +132,15 @@ def objects_of(page: JsonObject) -> Iterable[JsonObject]:
 
 
 def _problem(found: JsonObject) -> str:
-    """The innermost message of an error, which says the most."""
+    """The innermost message of an error, which says the most, and what stands in its details.
+
+    Seen of an ingestion: FailedToProcessBatch, with details [{code: OutputResultWriteFailed, message}]
+    (gpt-video-analysis-in-a-box #11).
+    """
     error, told = found.get("error"), ""
     while isinstance(error, dict):
-        told = _text(error, "message") or _text(error, "code") or told
+        details = [f"{_text(each, 'message')} ({_text(each, 'code')})" for each in _objects(error, "details")]
+        told = " ".join([_text(error, "message") or _text(error, "code") or told, *details])
         error = error.get("innererror") or error.get("innerError")
     return told
 

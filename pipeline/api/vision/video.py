@@ -13,6 +13,7 @@ from pipeline.api.options import ModelOptions, VideoAccess
 from pipeline.api.vision.extensions import FIRST_VERSION, LAST_VERSION, MODEL, Extension, has_extensions
 from pipeline.api.vision.resource import NEEDED, VisionResource
 from pipeline.errors import UserError
+from pipeline.models import find_model
 
 REMOVED = (
     f"A video index is asked about with {MODEL} on Azure and an api-version from {FIRST_VERSION} to {LAST_VERSION}; "
@@ -46,8 +47,9 @@ def check_video(options: ModelOptions, provider: str, api_version: str | None) -
         raise UserError(REMOVED.format(told=f"{options.name} is another"))
     if not has_extensions(api_version):
         raise UserError(REMOVED.format(told=f"{api_version or 'the undated /openai/v1/ form'} has none"))
-    if options.azure_model not in (None, MODEL):
-        raise UserError(REMOVED.format(told=f"{options.azure_model} is another"))
+    model = find_model(f"azure:{options.azure_model}" if options.azure_model else options.name)
+    if model.name != MODEL:
+        raise UserError(REMOVED.format(told=f"{model} is another"))
 
 
 def _access(wanted: VideoAccess, host: str, vision: VisionResource | None) -> VideoAccess:

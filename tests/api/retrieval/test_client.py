@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pipeline.api.entra.clouds import PUBLIC
-from pipeline.api.retrieval.client import Conflict, Missing, RetrievalClient, open_retrieval
+from pipeline.api.retrieval.client import RetrievalClient, open_retrieval
 from pipeline.api.retrieval.values import Field, IndexSettings, Query, Video
 from pipeline.api.vision.resource import VisionResource
 from pipeline.emulator.options import EmulatorOptions
@@ -56,8 +56,8 @@ async def test_from_an_index_to_a_moment() -> None:
         begun = await client.ingest("videos", "doc-1", [VIDEO], managed_identity=False)
         assert (begun.name, begun.state) == ("doc-1", "running")
         await clock.settle()
-        assert (await client.ingestion("videos", "doc-1")).state == "completed"
-        assert [ingestion.name async for ingestion in client.ingestions("videos")] == ["doc-1"]
+        [ingestion] = [ingestion async for ingestion in client.ingestions("videos")]
+        assert (ingestion.name, ingestion.state) == ("doc-1", "completed")
         [document] = [document async for document in client.documents("videos")]
         assert document.url == "https://acme.blob.core.windows.net/v/a.mp4", "without its signature"
         assert (document.id, document.duration, document.metadata) == ("doc-1", 30.0, {"cameraid": "camera1"})
@@ -73,12 +73,12 @@ async def test_errors_are_one_sentence_each() -> None:
     async with emulate(EmulatorOptions(api_key=KEY), clock) as running:
         async with asking(running.endpoint, clock) as client:
             await client.create_index("videos", IndexSettings())
-            with pytest.raises(Conflict, match="has index 'videos' already"):
+            with pytest.raises(UserError, match="has index 'videos' already"):
                 await client.create_index("videos", IndexSettings())
-            with pytest.raises(Missing, match="no index 'other'"):
+            with pytest.raises(UserError, match="no index 'other'"):
                 await client.index("other")
-            with pytest.raises(Missing, match="no ingestion 'x' in index 'videos'"):
-                await client.ingestion("videos", "x")
+            with pytest.raises(UserError, match="no ingestion 'x' in index 'other'"):
+                await client.ingest("other", "x", [VIDEO], managed_identity=True)
             with pytest.raises(UserError, match="not in the index's schema"):
                 await client.ingest("videos", "x", [VIDEO], managed_identity=True)
         async with asking(running.endpoint, clock, "a-wrong-key-of-somebody") as client:
@@ -154,6 +154,28 @@ async def test_a_token_where_there_is_no_key() -> None:
         with clock.autojump(0.003):
             async with open_retrieval(vision, clock, random.Random(1), credential.open) as client:
                 assert (await client.create_index("videos", IndexSettings())).name == "videos"
+
+
+async def test_why_an_ingestion_failed(scripted: ScriptedServer) -> None:
+    details = [{"code": "OutputResultWriteFailed", "message": "An unexpected error was encountered."}]
+    error = {"code": "FailedToProcessBatch", "message": "Failed to process the batch.", "details": details}
+    scripted.answers.append(reply(200, {"value": [{"name": "a", "state": "Failed", "error": error}]}))
+    async with asking(scripted.address, FakeClock()) as client:
+        [ingestion] = [ingestion async for ingestion in client.ingestions("videos")]
+    assert ingestion.state == "failed"
+    assert ingestion.error == (
+        "Failed to process the batch. An unexpected error was encountered. (OutputResultWriteFailed)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [("notStarted", "running"), ("partiallySucceeded", "partly"), ("Completed", "completed"), ("new", "running")],
+)
+async def test_states_in_whatever_case(scripted: ScriptedServer, told: str, state: str) -> None:
+    scripted.answers.append(reply(200, {"value": [{"name": "a", "state": told}]}))
+    async with asking(scripted.address, FakeClock()) as client:
+        assert [ingestion.state async for ingestion in client.ingestions("videos")] == [state]
 
 
 async def test_what_makes_no_sense_is_left_out(scripted: ScriptedServer) -> None:

@@ -129,7 +129,13 @@ def test_api_versions_without_it_name_the_alternative(version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"name": "openai:gpt-4o", "azure_model": None}, {"azure_model": "gpt-4o"}, {"azure_model": "gpt-4-turbo"}]
+    "given",
+    [
+        {"name": "openai:gpt-4o", "azure_model": None},
+        {"azure_model": "gpt-4o"},
+        {"azure_model": "gpt-4-turbo"},
+        {"name": "azure:gpt-4o", "azure_model": None},
+    ],
 )
 def test_other_models_and_providers_cannot(given: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="is another"):
