@@ -116,6 +116,8 @@ BASE = Job.create("photos", "captions", model="openai:gpt-4o")
         {"image_policy": "economy"},
         {"max_shrink": 0.1},
         {"jpeg_quality": 70},
+        {"frames": 5},
+        {"frames_at": "scenes"},
     ],
     ids=lambda c: next(iter(c)),
 )
@@ -134,11 +136,21 @@ def test_what_decides_an_answer_changes_the_request_hash(change: dict[str, objec
         {"limit": 3},
         {"rows_per_part": 10},
         {"name": "gpt-4o"},
+        {"detail": "high"},
+        {"video": True},
     ],
     ids=lambda c: next(iter(c)),
 )
 def test_limits_and_places_do_not(change: dict[str, object]) -> None:
     assert BASE.overlay(**change).request_hash == BASE.request_hash
+
+
+@pytest.mark.parametrize("named", [{"video": True}, {"paths": ["a.mp4"]}, {"include": ["clips/*.MOV"]}])
+def test_frames_looked_at_closely_are_another_request(named: dict[str, object]) -> None:
+    """For images `high` is what they have anyway, for frames it is not."""
+    videos = BASE.overlay(**named)
+    assert videos.overlay(detail="low").request_hash != videos.overlay(detail="high").request_hash
+    assert videos.overlay(detail="high").request_hash != videos.request_hash
 
 
 def test_a_deployment_is_known_by_its_model() -> None:

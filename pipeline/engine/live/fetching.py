@@ -112,10 +112,12 @@ class Fetcher:
 
     def spools(self, image: SourceImage) -> bool:
         """Whether it comes as a file on the disk: a video, by its name, of a source that gives parts of files."""
+        if self._spool is None or image.members:
+            return False
         remote = self.remote(image)
         named = has_video_suffix(image.key) or has_video_suffix(image.uri)
         in_parts = isinstance(remote, WebReader) or (isinstance(remote, RangedSource) and image.bytes is not None)
-        return self._spool is not None and named and in_parts
+        return named and in_parts
 
     async def _head_or_whole(self, image: SourceImage) -> Fetched:
         remote = self.remote(image)

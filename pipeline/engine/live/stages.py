@@ -28,6 +28,7 @@ from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
 from pipeline.items import Answer, Record, Reply, Request, SourceImage
+from pipeline.sources import has_video_suffix
 from pipeline.store import RowsToRetry, Store
 
 PAGE_IMAGES = 256
@@ -148,7 +149,9 @@ async def next_hop(todo: Channel[Listed]) -> list[Listed]:
 
 
 def _listed_bytes(item: Listed) -> int:
-    """An image whose size nobody knows may be large."""
+    """An image whose size nobody knows may be large; a video takes seconds, whatever its size."""
+    if has_video_suffix(image_of(item).key):
+        return HOP_BYTES
     size = item.size if isinstance(item, Fetched) else image_of(item).bytes
     return HOP_BYTES if size is None else size
 

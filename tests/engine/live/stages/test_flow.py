@@ -15,7 +15,7 @@ from pipeline.engine.live.stages import (
     HOP_IMAGES,
     next_hop,
 )
-from pipeline.engine.preparing.preparer import Listed
+from pipeline.engine.preparing.preparer import Listed, image_of
 from pipeline.engine.record import Unprepared
 from pipeline.items import Answer, Request, SourceImage
 from tests.engine.live.stages.staging import MB, broken, caption, each, keys, ready, run, running
@@ -99,6 +99,17 @@ async def test_a_hop_takes_small_images_together_and_leaves_the_rest_to_others()
         hops.append([found.bytes for found in hop])
     small = [1000] * HOP_IMAGES
     assert hops == [small, [1000, 1000, 1000, HOP_BYTES], [10, 10, HOP_BYTES], [None], [10]]
+
+
+async def test_a_hop_has_one_video_however_small_since_it_takes_seconds() -> None:
+    todo: Channel[Listed] = Channel("todo", 100, senders=1)
+    with todo.sending():
+        for key in ("a.jpg", "b.mp4", "c.mp4", "d.jpg"):
+            await todo.put(SourceImage(key, f"file:///{key}", "1", 10))
+    hops = []
+    while hop := await next_hop(todo):
+        hops.append([image_of(found).key for found in hop])
+    assert hops == [["a.jpg", "b.mp4"], ["c.mp4"], ["d.jpg"]]
 
 
 async def test_large_images_are_spread_over_the_workers() -> None:
