@@ -57,7 +57,9 @@ ANSWERS: dict[str, tuple[Case, Callable[[Both], bool]]] = {
     "json_schema": (Case(options={"schema": SCHEMA}), in_form("json_schema")),
     "json_object": (
         Case(options={"schema": SCHEMA}, form=lambda form: form.correct("response_format")),
-        lambda both: both.body["response_format"] == {"type": "json_object"},
+        lambda both: (
+            both.body["response_format"] == {"type": "json_object"} and isinstance(json.loads(both.reply.caption), dict)
+        ),
     ),
     "an older model": (Case("gpt-4-vision-preview"), lambda both: both.reply.finish_reason == "stop"),
     "limits in headers": (
