@@ -55,11 +55,11 @@ def read_index(body: JsonObject, name: str) -> JsonObject:
         domain = _one_of(given.get("domain", "generic"), "features.domain", "generic", "surveillance")
         version = "2023-05-31" if given["name"] == "vision" else "2023-06-30"
         features.append({"name": given["name"], "modelVersion": version, "domain": domain})
-    return {"features": features, "fields": _fields(body), "userData": body.get("userData") or {}}
+    return {"features": features, "fields": _fields(body), "userData": _object(body, "userData")}
 
 
 def _fields(body: JsonObject) -> list[JsonObject]:
-    schema = body.get("metadataSchema") or {}
+    schema = _object(body, "metadataSchema")
     _known(schema, "language", "fields")
     fields = []
     for given in _list(schema, "fields"):
@@ -77,7 +77,7 @@ def read_ingestion(body: JsonObject, fields: frozenset[str]) -> tuple[Video, ...
     """The videos of an ingestion into an index with these metadata fields."""
     _known(body, "videos", "moderation", "generateInsightIntervals", "documentAuthenticationKind",
            "filterDefectedFrames", "includeSpeechTranscript")  # fmt: skip
-    _one_of(body.get("documentAuthenticationKind", "none").lower(), "documentAuthenticationKind", "none",
+    _one_of(str(body.get("documentAuthenticationKind", "none")).lower(), "documentAuthenticationKind", "none",
             "managedidentity")  # fmt: skip
     videos = tuple(_video(given, fields) for given in _list(body, "videos"))
     if not videos:
@@ -90,34 +90,38 @@ def read_ingestion(body: JsonObject, fields: frozenset[str]) -> tuple[Video, ...
 def _video(given: JsonObject, fields: frozenset[str]) -> Video:
     _known(given, "mode", "documentId", "documentUrl", "metadata", "userData")
     mode = _one_of(given.get("mode"), "mode", "add", "update", "remove")
-    url, id_, metadata = given.get("documentUrl"), given.get("documentId"), given.get("metadata") or {}
+    url, id_, metadata = given.get("documentUrl"), given.get("documentId"), _object(given, "metadata")
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         reject("'documentUrl' is not a URL.")
     if not isinstance(id_, str) or not id_:
         reject("'documentId' is missing.")
-    for name in metadata:
-        if name.lower() not in fields:
-            reject(f"Metadata field '{name}' is not in the index's schema.")
-    return Video(mode, id_, url, {name.lower(): value for name, value in metadata.items()}, given.get("userData") or {})
+    for name, value in metadata.items():
+        if name.lower() not in fields or not isinstance(value, str):
+            reject(f"Metadata field '{name}' is not in the index's schema, or no string.")
+    metadata = {name.lower(): value for name, value in metadata.items()}
+    return Video(mode, id_, url, metadata, _object(given, "userData"))
 
 
 def read_query(body: JsonObject, fields: frozenset[str]) -> Query:
     """A query of an index with these metadata fields."""
     _known(body, "queryText", "filters", "moderation", "top", "skip", "additionalIndexNames", "dedup",
            "dedupMaxDocumentCount", "disableMetadataSearch")  # fmt: skip
-    text, filters = body.get("queryText"), body.get("filters") or {}
+    text, filters = body.get("queryText"), _object(body, "filters")
     if not isinstance(text, str) or not text:
         reject("'queryText' is missing.")
     _known(filters, "stringFilters", "datetimeFilters", "featureFilters")
-    strings = {_field(each, fields): tuple(each.get("values") or ()) for each in _list(filters, "stringFilters")}
+    strings = {_field(each, fields): tuple(_list(each, "values")) for each in _list(filters, "stringFilters")}
     times = tuple(
-        (_field(each, fields), each.get("startTime") or "", each.get("endTime") or "")
+        (_field(each, fields), str(each.get("startTime") or ""), str(each.get("endTime") or ""))
         for each in _list(filters, "datetimeFilters")
     )
-    features = tuple(filters.get("featureFilters") or ("vision", "speech"))
+    features = tuple(_list(filters, "featureFilters")) or ("vision", "speech")
     for feature in features:
         _one_of(feature, "featureFilters", "vision", "speech")
-    return Query(text, strings, times, features, body.get("top") or USUAL_MATCHES, body.get("skip") or 0)
+    top, skip = body.get("top") or USUAL_MATCHES, body.get("skip") or 0
+    if not (isinstance(top, int) and isinstance(skip, int)) or top < 1 or skip < 0:
+        reject("'top' and 'skip' are whole numbers.")
+    return Query(text, strings, times, features, top, skip)
 
 
 def read_page(query: Mapping[str, str]) -> tuple[int, int]:
@@ -136,6 +140,7 @@ def reject(message: str, code: str = "InvalidRequest", status: int = 400) -> NoR
 
 
 def _field(given: JsonObject, fields: frozenset[str]) -> str:
+    _known(given, "fieldName", "values", "startTime", "endTime")
     name = str(given.get("fieldName")).lower()
     if name not in fields:
         reject(f"Field '{name}' is not in the index's schema.")
@@ -148,6 +153,13 @@ def _known(given: JsonObject, *names: str) -> None:
     for name in given:
         if name not in names:
             reject(f"Unknown property '{name}'.")
+
+
+def _object(given: JsonObject, name: str) -> JsonObject:
+    found = given.get(name) or {}
+    if not isinstance(found, dict):
+        reject(f"'{name}' is not an object.")
+    return found
 
 
 def _list(given: JsonObject, name: str) -> list[Any]:

@@ -48,6 +48,9 @@ def read_video(body: Mapping[str, object]) -> tuple[VideoAsked, dict[str, object
     index = parameters.get("indexName")
     if not isinstance(index, str) or not index:
         _reject("'indexName' is missing.", "dataSources")
+    key = parameters.get("computerVisionApiKey")
+    if key is not None and not isinstance(key, str):
+        _reject("'computerVisionApiKey' is a string.", "dataSources")
     urls, kind = parameters.get("videoUrls"), parameters.get("documentAuthenticationKind")
     if (urls is None) == (kind is None):
         _reject("Give either 'videoUrls' or 'documentAuthenticationKind'.", "dataSources")
@@ -57,7 +60,7 @@ def read_video(body: Mapping[str, object]) -> tuple[VideoAsked, dict[str, object
         _reject("'videoUrls' is a list of one URL.", "dataSources")
     id_, rest = _without_document(body)
     url = urls[0] if urls else None
-    return VideoAsked(index, id_, url, parameters.get("computerVisionApiKey")), rest
+    return VideoAsked(index, id_, url, key), rest
 
 
 def sampling_failed(why: str, code: int) -> bytes:
