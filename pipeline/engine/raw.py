@@ -1,7 +1,8 @@
 """Replies as they came, as JSON lines that wait for the next rows to be written: nothing of this touches a disk.
 
 A line is {"key", "at", "endpoint", "status", "request_id", "headers", "body"}: of every reply, so an image may have
-several; `request_id` and `key` are those of the rows. `body` is the reply's JSON, or its text where it is none.
+several; `request_id` and `key` are those of the rows (of a pack, the key of its first image). `body` is the reply's
+JSON, or its text where it is none.
 """
 
 import json

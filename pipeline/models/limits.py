@@ -59,12 +59,13 @@ def find_limits(model: Model, api_version: str | None = None, provider: str = ""
     `provider`: whose server it is, where the model does not say it.
     """
     whose = provider or model.provider
-    found: dict[Kind, list[Limit]] = {"image_bytes": [], "request_bytes": [], "images": [], "side_px": []}
-    for entry in _entries():
-        if entry.provider == whose and entry.holds(model, api_version):
-            found[entry.kind].append(entry.limit)
-    image_bytes, request_bytes, images = (next(iter(limits), None) for limits in list(found.values())[:3])
-    return RequestLimits(image_bytes, request_bytes, images, tuple(found["side_px"]))
+    found = [entry for entry in _entries() if entry.provider == whose and entry.holds(model, api_version)]
+
+    def first(kind: Kind) -> Limit | None:
+        return next((entry.limit for entry in found if entry.kind == kind), None)
+
+    sides = tuple(entry.limit for entry in found if entry.kind == "side_px")
+    return RequestLimits(first("image_bytes"), first("request_bytes"), first("images"), sides)
 
 
 def _strictest(limits: Iterable[Limit | None]) -> Limit | None:
