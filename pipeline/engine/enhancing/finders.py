@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from pipeline.api.asker import Asker
-from pipeline.api.options import MOST_IN_FLIGHT
+from pipeline.api.options import LimitOptions
 from pipeline.api.payload import images_of
 from pipeline.api.throttle import Throttle
 from pipeline.api.vision.analysis import LEAST_SIDE_PX, Sight
@@ -33,6 +33,16 @@ class Sought:
     price_date: date | None = None
 
 
+def images_ahead(limits: Sequence[LimitOptions]) -> int:
+    """What comes in AHEAD_SECONDS through the narrower of both services, and no more than the model has in flight.
+    `limits`: of each endpoint.
+    """
+    asked = [each.rpm for each in limits if each.rpm is not None]
+    model_rpm = sum(asked) if len(asked) == len(limits) else math.inf
+    rpm = min(limits[0].vision_rpm, model_rpm)
+    return min(math.ceil(AHEAD_SECONDS * rpm / 60), sum(each.most_in_flight for each in limits))
+
+
 class Finder(Protocol):
     """Looks at images."""
 
@@ -53,8 +63,8 @@ class Finder(Protocol):
 class AnalysisFinder:
     """Azure AI Vision's Image Analysis."""
 
-    def __init__(self, throttle: Throttle, asker: Asker, rpm: float) -> None:
-        self.ahead = min(math.ceil(AHEAD_SECONDS * rpm / 60), MOST_IN_FLIGHT)
+    def __init__(self, throttle: Throttle, asker: Asker, ahead: int) -> None:
+        self.ahead = ahead
         self._throttle = throttle
         self._asker = asker
 

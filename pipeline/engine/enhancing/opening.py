@@ -14,7 +14,7 @@ from pipeline.api.vision.asking import open_analysis
 from pipeline.api.vision.resource import find_vision
 from pipeline.api.vision.ways import Way
 from pipeline.clock import Clock
-from pipeline.engine.enhancing.finders import AnalysisFinder, Finder, OcrFinder
+from pipeline.engine.enhancing.finders import AnalysisFinder, Finder, OcrFinder, images_ahead
 from pipeline.engine.enhancing.provider import EnhancedProvider, Question
 from pipeline.errors import UserError
 from pipeline.models import Model
@@ -60,7 +60,7 @@ async def open_enhanced(
             # What closes this line for want of money, `provider` knows what to do about.
             opening = open_analysis(vision, members[0], model, clock, budget, lambda: provider.money_is_gone())
             throttle, asker = await stack.enter_async_context(opening)
-            finder = AnalysisFinder(throttle, asker, members[0].limits.vision_rpm)
+            finder = AnalysisFinder(throttle, asker, images_ahead([member.limits for member in members]))
         else:
             from pipeline.builtin.ocr import load_text_finder
 
@@ -70,5 +70,5 @@ async def open_enhanced(
         yield provider
         if provider.lost_usd:
             log.warning(
-                "What was found in some images for $%s was not asked about: the run stopped.", provider.lost_usd
+                "What was found in some images for $%.4f was not asked about: the run stopped.", provider.lost_usd
             )

@@ -1,29 +1,33 @@
 """How far ahead of the model images are looked at, by whom."""
 
-import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
-from pipeline.api.asker import Asker
 from pipeline.api.options import MOST_IN_FLIGHT, LimitOptions, ModelOptions
 from pipeline.api.payload import tail_template
-from pipeline.api.pool.pool import Pool
-from pipeline.api.throttle import Throttle
-from pipeline.engine.enhancing.finders import AnalysisFinder, OcrFinder, Sought
+from pipeline.engine.enhancing.finders import OcrFinder, Sought, images_ahead
 from pipeline.errors import ImageError
 from pipeline.items import Answer, Failure, Found, Request
 from tests.engine.making import request
 from tests.helpers.clock import FakeClock
 
 
-@pytest.mark.parametrize(("rpm", "ahead"), [(20, 1), (1200, 40), (1e9, MOST_IN_FLIGHT)])
-def test_as_many_as_two_seconds_bring_and_never_without_end(rpm: float, ahead: int) -> None:
-    clock = FakeClock()
-    throttle = Throttle(Pool([]), clock)
-    asker = Asker(throttle, LimitOptions(), clock, random.Random(0), lambda attempt: None)
-    assert AnalysisFinder(throttle, asker, rpm).ahead == ahead
+@pytest.mark.parametrize(
+    ("limits", "ahead"),
+    [
+        ([LimitOptions()], 40),
+        ([LimitOptions(vision_rpm=20)], 1),
+        ([LimitOptions(vision_rpm=1e9)], MOST_IN_FLIGHT),
+        ([LimitOptions(rpm=300)], 10),
+        ([LimitOptions(rpm=300), LimitOptions(rpm=150)], 15),
+        ([LimitOptions(rpm=300), LimitOptions()], 40),
+        ([LimitOptions(concurrency=4)], 4),
+    ],
+)
+def test_two_seconds_of_the_narrower_service_and_never_without_end(limits: list[LimitOptions], ahead: int) -> None:
+    assert images_ahead(limits) == ahead
 
 
 async def test_reading_on_this_machine_happens_in_the_workers() -> None:
