@@ -197,7 +197,7 @@ def tidy(
             drops[number] = mask if drop is None else mask | drop
     parts = [_survey(folder, name, drop) for name, drop in zip(names, drops, strict=True)]
     staying = [part.schema for part in parts if part.rows]
-    fields = unified_schema(staying).field("fields").type if staying else None
+    fields = unified_schema(staying or [SCHEMA]).field("fields").type
     for group in _merges(parts, rows_per_part, many, fields):
         tables = [
             with_fields_as(table, fields) for part in group for table in read_part(folder, part.name, drop=part.drop)
@@ -226,7 +226,7 @@ def _survey(folder: Folder, name: str, drop: Mask | None) -> _Part:
         return _Part(name, file.schema_arrow, int((~drop).sum()), drop)
 
 
-def _merges(parts: Sequence[_Part], rows_per_part: int, many: int, fields: pa.DataType | None) -> list[list[_Part]]:
+def _merges(parts: Sequence[_Part], rows_per_part: int, many: int, fields: pa.DataType) -> list[list[_Part]]:
     """Which parts become one: each that loses rows or has another type of `fields`, and the small ones when there are
     many.
     """

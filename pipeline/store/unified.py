@@ -29,6 +29,8 @@ def with_fields_as(table: pa.Table, type_: pa.DataType) -> pa.Table:
     own = table.schema.field(number)
     if own.type == type_:
         return table
+    if table[COLUMN].null_count == len(table):  # of a job without a schema
+        return table.set_column(number, own.with_type(type_), pa.nulls(len(table), type_))
     values = [_converted(value, own.type, type_) for value in table[COLUMN].to_pylist()]
     return table.set_column(number, own.with_type(type_), pa.array(values, type_))
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.clock import SystemClock
-from pipeline.items import Record
-from pipeline.store import StoreOptions, open_store
+from pipeline.items import Record, SourceImage
+from pipeline.store import ListedKeys, StoreOptions, open_store
 from pipeline.store.answers import answer_column
 from pipeline.store.schema import records_to_batch, row_schema, row_to_record
 
@@ -137,6 +137,15 @@ def test_a_replaced_row_leaves_nothing_of_its_type(tmp_path: Path) -> None:
     write(tmp_path, 0, "r0", schema(FLAT), record("a", "r0", {"caption": "x", "people": 3}))
     write(tmp_path, 1, "r1", C, record("a", "r1", {"people": "three"}))
     assert pandas.read_parquet(tmp_path)["fields"].tolist() == [{"people": "three"}]
+
+
+def test_all_rows_of_another_type_may_go(tmp_path: Path) -> None:
+    write(tmp_path, 0, "r0", B, record("a", "r0", {"tags": ["t"]}))
+    listed = ListedKeys()
+    assert list(listed.of([SourceImage("b", "file:///b", "v1")]))
+    with open_store(str(tmp_path), StoreOptions(), SystemClock(), "20261122T", "r1", C) as store:
+        assert store.prune(listed) == 1
+    assert not list(tmp_path.glob("*.parquet"))
 
 
 def test_a_copy_takes_the_answer_from_a_part_of_another_type(tmp_path: Path) -> None:
