@@ -4,8 +4,9 @@ from decimal import Decimal
 import pytest
 
 from pipeline import progress
+from pipeline.api.retrieval.values import Progress
 from pipeline.engine.stats import RunStats
-from pipeline.progress import describe, open_counter, open_progress
+from pipeline.progress import describe, open_counter, open_ingestion, open_progress
 
 
 def stats_of(**changes: object) -> RunStats:
@@ -57,6 +58,28 @@ def test_off_a_terminal_a_count_is_told_now_and_then(
         monkeypatch.setattr(progress, "LOG_SECONDS", 3600.0)
         count(2000)
     assert hurried.messages == ["1000 images listed"]
+
+
+def test_off_a_terminal_an_ingestion_tells_each_change(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="nightcap")
+    with open_ingestion() as observer:
+        for begun, done, failed in ((1, 0, 0), (3, 0, 0), (3, 0, 0), (3, 2, 1), (3, 2, 1), (3, 3, 1)):
+            observer(Progress(3, begun, done, failed))
+    assert caplog.messages == [
+        "0 of 3 videos are done, 3 under way",
+        "2 of 3 videos are done, 1 under way, 1 failed",
+        "3 of 3 videos are done, 0 under way, 1 failed",
+    ]
+
+
+def test_on_a_terminal_an_ingestion_has_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with open_ingestion() as observer:
+        observer(Progress(3, 3, 2, 1))
+    assert "2/3" in (told := capsys.readouterr().err)
+    assert "1 under way, 1 failed" in told
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(59.6, "1m00s"), (61, "1m01s"), (3660, "1h01m")])
