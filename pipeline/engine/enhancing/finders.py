@@ -12,7 +12,7 @@ from typing import Protocol
 from pipeline.api.asker import Asker
 from pipeline.api.options import LimitOptions
 from pipeline.api.payload import images_of
-from pipeline.api.throttle import Throttle
+from pipeline.api.throttle import Throttle, ThrottleClosed
 from pipeline.api.vision.analysis import LEAST_SIDE_PX, Sight
 from pipeline.api.vision.asking import NAME
 from pipeline.clock import Clock, utc
@@ -100,8 +100,11 @@ class OcrFinder:
         self._read = read
         self._workers = workers
         self._clock = clock
+        self._stopped = False
 
     async def find(self, request: Request) -> Sought | Answer:
+        if self._stopped:
+            raise ThrottleClosed
         began = self._clock.time()
         outcome = await asyncio.get_running_loop().run_in_executor(self._workers, self._find, request)
         if isinstance(outcome, Sought):
@@ -110,6 +113,7 @@ class OcrFinder:
 
     def stop(self) -> None:
         """What the threads have begun they finish."""
+        self._stopped = True
 
     def _find(self, request: Request) -> Sought | Failure:
         [image] = images_of(request.body)

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.api.options import MOST_IN_FLIGHT, LimitOptions, ModelOptions
 from pipeline.api.payload import tail_template
+from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.enhancing.finders import OcrFinder, Sought, images_ahead
 from pipeline.errors import ImageError
 from pipeline.items import Answer, Failure, Found, Request
@@ -43,6 +44,9 @@ async def test_reading_on_this_machine_happens_in_the_workers() -> None:
         assert finder.ahead == 8
         assert await finder.find(asked(b"a picture")) == Sought(found)
         failed = await finder.find(asked(b"broken"))
+        finder.stop()
+        with pytest.raises(ThrottleClosed):
+            await finder.find(asked(b"a picture"))
     assert isinstance(failed, Answer)
     assert isinstance(failed.outcome, Failure)
     assert (failed.outcome.reason, failed.attempts) == ("undecodable", 0)
