@@ -37,6 +37,9 @@ LOOKS = 120
 LOOKS_PER_MOMENT = 3
 """At least, for each moment that is wanted."""
 LOOK_SIZE = (64, 36)
+HD_LINES = 720
+_UNSAID = 2
+"""FFmpeg's AVCOL_SPC_UNSPECIFIED."""
 _ORIENTATIONS = {(1, 1): 1, (-1, 1): 2, (-1, -1): 3, (1, -1): 4}
 _TURNED_ORIENTATIONS = {(1, 1): 5, (1, -1): 6, (-1, -1): 7, (-1, 1): 8}
 
@@ -268,7 +271,9 @@ def _orientation(frame: "VideoFrame") -> int:
 
 def _pixels(frame: "VideoFrame", size: Size, form: str) -> "Pixels":
     import numpy as np
-    from av.video.reformatter import Interpolation
+    from av.video.reformatter import Colorspace, Interpolation
 
     flags = Interpolation.LANCZOS | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    return np.asarray(frame.reformat(*size, form, interpolation=flags).to_ndarray(), np.uint8)
+    # A file that does not say by which matrix its colours were made: players take HD for BT.709, and so do we.
+    matrix = Colorspace.ITU709 if frame.colorspace == _UNSAID and frame.height >= HD_LINES else None
+    return np.asarray(frame.reformat(*size, form, matrix, interpolation=flags).to_ndarray(), np.uint8)

@@ -33,6 +33,7 @@ def make_video(
     hflip: bool = False,
     aspect: Fraction | None = None,
     pauses: bool = False,
+    matrix: str | None = None,
     options: dict[str, str] | None = None,
 ) -> bytes:
     """A file with a scene of so many seconds each. `rotation`: degrees against the clock. `pauses`: from the second
@@ -51,6 +52,8 @@ def make_video(
         number = 0
         for scene, seconds in enumerate(scenes):
             frame = av.VideoFrame.from_ndarray(scene_picture(scene, *size), format="rgb24")
+            if matrix:
+                frame = frame.reformat(format="yuv420p", dst_colorspace=matrix)
             for _ in range(round(seconds * rate)):
                 frame.pts, frame.time_base = number, Fraction(1, rate)
                 if not (pauses and scene and number % 5):

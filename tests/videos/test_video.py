@@ -74,6 +74,13 @@ def test_shrunk_as_asked_for_and_in_the_right_colours() -> None:
     assert pixels(frames[0])[-4, -4] == pytest.approx((220, 30, 30), abs=12)
 
 
+@pytest.mark.parametrize(("lines", "matrix"), [(480, "ITU601"), (720, "ITU709")])
+def test_colours_of_files_that_do_not_say_which(lines: int, matrix: str) -> None:
+    data = make_video("mp4", "libx264", scenes=(0.5,), size=(16 * lines // 9 // 2 * 2, lines), matrix=matrix)
+    _, [frame] = frames_of(data, 1)
+    assert pixels(frame)[-4, -4] == pytest.approx((220, 30, 30), abs=6)
+
+
 @pytest.mark.parametrize("gop", [5, 12, 1000])
 def test_frames_do_not_depend_on_where_key_frames_are(gop: int) -> None:
     _, frames = frames_of(make_video("mp4", "libx264", scenes=(1,) * 6, gop=gop), 12)
