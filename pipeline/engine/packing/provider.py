@@ -120,16 +120,16 @@ class PackingProvider:
 
     async def _ask_for(self, pack: "list[_Seat]") -> Answer:
         requests = [seat.request for seat in pack]
-        packed = self._packing.join(requests)
         try:
+            packed = self._packing.join(requests)
             answer = await self._inner.ask(packed, _not_otherwise)
+            answers = split_answer(answer, packed, requests, self._read, self._tariff.today())
         except Exception as error:
             _dismiss(pack[1:], error)
             raise
         except asyncio.CancelledError:
             _dismiss(pack[1:], ThrottleClosed())
             raise
-        answers = split_answer(answer, packed, requests, self._read, self._tariff.today())
         self._learn(answers)
         for seat, own in zip(pack[1:], answers[1:], strict=True):
             if not seat.turn.done():
