@@ -76,8 +76,10 @@ def run(
         raise click.UsageError("--speed and --scenario belong to --rehearse.")
     if dry_run and rehearse:
         raise click.UsageError("--dry-run and --rehearse are two things; give one of them.")
-    if rehearse and any(options[name] for name in ("prune", "replace", "summary_file")):
-        raise click.UsageError("--prune, --replace and --summary-file change nothing in a rehearsal; leave them out.")
+    if rehearse and any(options[name] for name in ("prune", "replace", "keep_raw", "summary_file")):
+        raise click.UsageError(
+            "--prune, --replace, --keep-raw and --summary-file change nothing in a rehearsal; leave them out."
+        )
     job = read_job(sources, options)
     if dry_run:
         job.plan()  # says what is missing

@@ -35,6 +35,7 @@ def test_the_faults_are_listed() -> None:
         (("run", "photos", "-o", "out", "--speed", "3"), "--rehearse"),
         (("run", "photos", "-o", "out", "--dry-run", "--rehearse"), "two things"),
         (("run", "photos", "-o", "out", "--scenario", "s.toml"), "--rehearse"),
+        (("run", "photos", "-o", "out", "--rehearse", "--keep-raw"), "change nothing in a rehearsal"),
         (("run", "photos", "-o", "out", "--rehearse", "--prune"), "change nothing in a rehearsal"),
         (("run", "photos", "-o", "out", "--rehearse", "--summary-file", "s.json"), "change nothing in a rehearsal"),
     ],
