@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from pipeline.api.entra.credential import DefaultCredential
 from pipeline.api.entra.tokens import Tokens
 from pipeline.api.options import ModelOptions
 from pipeline.api.pool.members import MemberOptions
+from pipeline.api.pool.taken import request_limits
 from pipeline.api.reading.replies import read_response
 from pipeline.api.retrieval.client import open_retrieval
 from pipeline.api.retrieval.videos import open_images
@@ -22,13 +23,16 @@ from pipeline.api.structured.rungs import check_schema_is_followed
 from pipeline.api.vision.analysis import analysis_endpoint, read_analysis
 from pipeline.api.vision.resource import KEY_VARIABLE, find_vision
 from pipeline.clock import SystemClock, utc
+from pipeline.engine.asking.language import load_language_check
 from pipeline.engine.enhancing.opening import way_of_all
 from pipeline.engine.packing.joining import check_pack
+from pipeline.engine.preparing.rules import check_groups, check_videos, frames_sent
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Failure
 from pipeline.job import Job
-from pipeline.models import best_dimensions, find_model, find_price
+from pipeline.models import TRANSCRIPT_TOKENS, Model, best_dimensions, find_model, find_price, video_tokens
 from pipeline.objects import without_secrets
+from pipeline.sources import asks_videos
 from pipeline.store import try_output
 
 ENDPOINT_SECONDS = 20.0
@@ -65,13 +69,7 @@ def _endpoints(job: Job, environ: Mapping[str, str]) -> list[Check]:
         members = job.members
     except NightcapError as error:
         return [Check("model", error.exit_code, str(error))]
-    checks = [_check("model", lambda: _model(members[0].model))]
-    if members[0].model.video_index:
-        checks.append(_check("video index", partial(_video_index, members[0].model.video_index, environ)))
-    if members[0].model.pack > 1:
-        checks.append(_check("pack", partial(_pack, members, environ)))
-    if members[0].model.enhance:
-        checks.append(_check("enhance", partial(_enhance, members, environ)))
+    checks = [_check("model", lambda: _model(members[0].model)), *_question(job, members, environ)]
     if members[0].model.name.startswith("builtin:"):
         return [*checks, _check("describer", _describer)]
     for member in members:
@@ -81,6 +79,23 @@ def _endpoints(job: Job, environ: Mapping[str, str]) -> list[Check]:
         if credentials.exit_code == 0:
             checks.append(_check("endpoint", partial(_ask, member, environ), named))
     return checks
+
+
+def _question(job: Job, members: Sequence[MemberOptions], environ: Mapping[str, str]) -> Iterator[Check]:
+    """Of what is asked, what not everybody can answer or not every installation can do."""
+    options = members[0].model
+    if options.video_index:
+        yield _check("video index", partial(_video_index, options.video_index, environ))
+    if asks_videos(job.source):
+        yield _check("videos", partial(_videos, job, members, environ))
+    if job.source.group_by:
+        yield _check("groups", partial(_groups, job, members, environ))
+    if options.pack > 1:
+        yield _check("pack", partial(_pack, members, environ))
+    if options.enhance:
+        yield _check("enhance", partial(_enhance, members, environ))
+    if job.run.language:
+        yield _check("language", partial(_language, job.run.language))
 
 
 def _video_index(name: str, environ: Mapping[str, str]) -> str:
@@ -109,8 +124,8 @@ def _source(job: Job, environ: Mapping[str, str]) -> str:
     first = next(iter(open_images(job.source, job.model, environ).list()), None)
     where = ", ".join(map(without_secrets, job.source.paths))
     if first is None:
-        raise UserError(f"{where} holds no image that is to be captioned.")
-    return f"{where} holds images, the first is {first.key}."
+        raise UserError(f"{where} holds no image that is to be captioned; videos want --video.")
+    return f"{where} can be read; the first to be captioned is {first.key}."
 
 
 def _model(options: ModelOptions) -> str:
@@ -123,14 +138,39 @@ def _model(options: ModelOptions) -> str:
     price = find_price(model, today)
     if price and price.free:
         return f"{options.name} is free."
-    tokens = model.image_tokens(1024, 1024, options.image_detail)
-    told = ["its image tokens are not predictable" if tokens is None else f"a 1024x1024 image is {tokens:,} tokens"]
+    told = [_tokens(model, options)]
     told.append("its price is known" if price else "its price is unknown, so costs will be too")
     if model.reasoning:
         told.append(f"it reasons before it answers, within max_tokens = {options.max_tokens}")
     if model.retired and model.retired <= today:
         told.append(f"it was to be retired on {model.retired}")
     return f"{options.name}: {', '.join(told)}."
+
+
+def _tokens(model: Model, options: ModelOptions) -> str:
+    if not options.video_index:
+        what, tokens = "a 1024x1024 image is", model.image_tokens(1024, 1024, options.image_detail)
+    elif tokens := video_tokens(model):
+        what, tokens = "a video is about", tokens + TRANSCRIPT_TOKENS
+    return "its image tokens are not predictable" if tokens is None else f"{what} {tokens:,} tokens"
+
+
+def _videos(job: Job, members: Sequence[MemberOptions], environ: Mapping[str, str]) -> str:
+    options = members[0].model
+    check_videos(job.source, options)
+    most = frames_sent(options, request_limits(members, environ))
+    return f"PyAV is installed; frames sent of a video: at most {most}, at detail {options.frame_detail}."
+
+
+def _groups(job: Job, members: Sequence[MemberOptions], environ: Mapping[str, str]) -> str:
+    limits = request_limits(members, environ)
+    check_groups(job.source, members[0].model, limits)
+    return f"A request may have {limits.images or 'any number of images, as far as is known'}."
+
+
+def _language(language: str) -> str:
+    load_language_check(language)
+    return f"Captions in another language than {language} will be told."
 
 
 def _pack(members: Sequence[MemberOptions], environ: Mapping[str, str]) -> str:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import Form
+from pipeline.api.structured.counting import CHARACTERS_PER_TOKEN
 from pipeline.engine.packing.joining import labels_of, packed_prompt, text_tokens
 from pipeline.models import Model
 
-CHARACTERS_PER_TOKEN = 4
 ENTRY_TOKENS = 8
 """Of a packed answer, around each caption: `{"image":1,"caption":""},`, without spaces as models write it mostly."""
 

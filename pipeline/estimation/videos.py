@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Mapping
 
 from pipeline.api.options import ModelOptions
+from pipeline.api.structured.counting import CHARACTERS_PER_TOKEN
 from pipeline.estimation.sizes import BYTES_PER_PIXEL, Sent, is_countable
 from pipeline.estimation.video_looks import HOUR, VideoLook
 from pipeline.models import Model, best_dimensions, prompt_tokens, text_tokens
 from pipeline.videos import label
 from pipeline.videos.moments import evenly
-
-CHARACTERS_PER_TOKEN = 4
 
 
 def videos_under(policy: str, videos: Mapping[VideoLook, int], model: Model, options: ModelOptions, most: int) -> Sent:

@@ -153,7 +153,6 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1, named: str | N
     before = _before(member.model, environ)
     form = first_form(endpoint, model)
     prepare = build_preparer(job.source, job.image, member.model, model, form, limits, encode)
-    head = render_head(member.model, form)
     listing = within_limits(own_prompts(source.list(), member.model.prompt), limits)
 
     def prepared() -> Iterator[Request]:
@@ -163,7 +162,7 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1, named: str | N
                 raise UserError(f"{image.key} would not be sent: {request.failure.message}")
             yield request
 
-    form, packing = first_form(endpoint, model), packing_of(job.members, environ)
+    packing = packing_of(job.members, environ)
     for together in islice(packing.packs(prepared()), count):
         request = packing.join(together) if len(together) > 1 else together[0]
         max_tokens = request.max_tokens or member.model.max_tokens

@@ -119,5 +119,5 @@ def _advice(summary: Summary) -> str | None:
     if stats.reasons or stats.skipped_without_caption:
         return f"`nightcap status {printable(summary.out)}` shows the images without a caption."
     if not stats.listed:
-        return "The source holds no image; check the path and --include."
+        return "The source holds no image; check the path and --include; videos want --video."
     return None

@@ -41,6 +41,26 @@ def test_packs_that_nobody_takes_are_found_before_the_night() -> None:
     assert findings(called(*arguments, "--pack", "500"))["pack"][0] == 0
 
 
+def test_what_a_run_would_refuse_is_found_before_the_night(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("doctor", photos, "--json", "--video", "--group-by", "folder")
+    assert findings(called(*arguments, "-m", "gpt-4o"))["groups"][0] == 0
+    code, told = findings(called(*arguments))["groups"]
+    assert (code, "takes 1 " in told) == (2, True)
+    assert "at most 20, at detail low" in findings(called(*arguments, "-m", "gpt-4o"))["videos"][1]
+    monkeypatch.setattr("pipeline.videos.opening.find_spec", lambda name: None)
+    assert findings(called(*arguments))["videos"] == (
+        2,
+        "Reading videos needs an optional dependency: pip install 'nightcap[video]'.",
+    )
+
+
+def test_a_language_that_nobody_knows(photos: Path, tmp_path: Path) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text("[source]\npaths = ['photos']\n[run]\nlanguage = 'xx'\n")
+    code, told = findings(called("doctor", job, "--json"))["language"]
+    assert (code, told.split(";")[0]) == (2, "The language 'xx' is not known")
+
+
 def test_every_trouble_is_named_at_once(tmp_path: Path) -> None:
     ended = called("doctor", tmp_path / "absent", "-o", "s3://bucket/out", "-m", "gpt-4oo", "--json")
     assert ended.code == 2
@@ -63,7 +83,7 @@ def test_a_job_file_without_a_source_is_wrong(tmp_path: Path) -> None:
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     ended = called("doctor", tmp_path, "-o", tmp_path / "out", "--json")
-    assert findings(ended)["source"] == (2, f"{tmp_path} holds no image that is to be captioned.")
+    assert findings(ended)["source"] == (2, f"{tmp_path} holds no image that is to be captioned; videos want --video.")
 
 
 @pytest.mark.parametrize(
