@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from pipeline.cli.common.options import model_options, read_job
+from pipeline.cli.common.sections import SectionedCommand
 from pipeline.cli.common.terminal import show_line
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("sources", nargs=-1, metavar="[SOURCE...|JOB.toml]")
 @click.option("-o", "--out", help="Folder of the result.")
 @model_options

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.common.options import limit_options, read_job, request_options
+from pipeline.cli.common.sections import SectionedCommand
 from pipeline.cli.common.terminal import show
 
 if TYPE_CHECKING:
     from pipeline.job import Job
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...|JOB.toml")
 @click.option("-o", "--out", help="Count only what is not captioned there yet, and learn from its answers.")
 @click.option("-m", "--model", "models", multiple=True, help="May be repeated; without it several are compared.")

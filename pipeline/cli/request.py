@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from pipeline.cli.common.options import model_options, read_job
+from pipeline.cli.common.sections import SectionedCommand
 from pipeline.cli.common.terminal import show_line
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("sources", nargs=-1, required=True, metavar="IMAGE...|JOB.toml")
 @model_options
 @click.option("--as", "form", type=click.Choice(["json", "curl", "python"]), default="json", show_default=True)

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from pipeline.cli.common.options import comma_separated, limit_options, max_cost_option
+from pipeline.cli.common.sections import SectionedCommand
 from pipeline.cli.common.terminal import show
 from pipeline.cli.run import run_and_show
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("out")
 @click.option(
     "--reason",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.common.options import comma_separated, limit_options, max_cost_option, model_options, read_job
+from pipeline.cli.common.sections import SectionedCommand
 from pipeline.cli.common.terminal import show
 from pipeline.cli.estimate import show_estimate
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.job import Job
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...|JOB.toml")
 @click.option(
     "-o",

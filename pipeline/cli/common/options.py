@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.common.sections import SectionOption
 from pipeline.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -20,61 +22,58 @@ def comma_separated(context: click.Context, option: click.Parameter, value: str 
 
 WAYS = ["auto", "azure-openai", "image-analysis", "rapidocr"]
 
-_MODEL = click.option("-m", "--model", help="provider:model, e.g. openai:gpt-4o, azure:DEPLOYMENT, compatible:NAME.")
+_model, _question, _pictures, _videos, _images, _limits = (
+    partial(click.option, cls=SectionOption, section=name)
+    for name in ("Model", "Question", "Pictures sent", "Videos", "Which images", "Limits")
+)
+
+_MODEL = _model("-m", "--model", help="provider:model, e.g. openai:gpt-4o, azure:DEPLOYMENT, compatible:NAME.")
 _REQUEST = (
-    click.option("--azure-model", help="The model behind an Azure deployment."),
-    click.option("--base-url", help="Address of an OpenAI-compatible endpoint."),
-    click.option("--api-version", help="Azure api-version; without one the undated /openai/v1/ form is used."),
-    click.option("--prompt", help="What to ask about each image; {column} is filled in from a listing."),
-    click.option("--system", help="System prompt."),
-    click.option("--preset", type=click.Choice(PRESETS), help="A ready-made question, which other options overlay."),
-    click.option("--schema", help="Typed answers: FILE.json with a JSON Schema, or MODULE:MODEL of pydantic."),
-    click.option("--detail", help="high (default; of frames: low), low, auto or original."),
-    click.option("--video", is_flag=True, help="Videos too, by their frames; those that SOURCE names need no flag."),
-    click.option("--frames", type=click.IntRange(min=1), help="Of a video, sent in one request; default: 20."),
-    click.option("--frames-at", type=click.Choice(["even", "scenes"]), help="even: spread over the video (default)."),
-    click.option("--max-tokens", type=click.IntRange(min=1), help="Upper bound of an answer."),
-    click.option("--temperature", type=click.FloatRange(0, 2), help="0 to 2; default: the model's own."),
-    click.option("--image-policy", help="optimal (default), economy, budget:N or original."),
-    click.option("--max-shrink", type=click.FloatRange(0, 1), help="What economy may take off a side (0.25)."),
-    click.option("--pack", type=click.IntRange(min=1), help="Ask about N images in one request, an answer for each."),
-    click.option(
-        "--enhance",
-        callback=comma_separated,
-        help="Find ocr,grounding first, tell the model and the row.",
-    ),
-    click.option(
-        "--enhance-with", type=click.Choice(WAYS), help="Who finds; default: the first of them that is set up."
-    ),
-    click.option("--send", type=click.Choice(["bytes", "url"]), help="url: the model fetches images at web addresses."),
-    click.option("--video-index", metavar="NAME", help="Sources are videos of this Azure AI Vision index."),
-    click.option(
+    _model("--azure-model", help="The model behind an Azure deployment."),
+    _model("--base-url", help="Address of an OpenAI-compatible endpoint."),
+    _model("--api-version", help="Azure api-version; without one the undated /openai/v1/ form is used."),
+    _question("--prompt", help="What to ask about each image; {column} is filled in from a listing."),
+    _question("--system", help="System prompt."),
+    _question("--preset", type=click.Choice(PRESETS), help="A ready-made question, which other options overlay."),
+    _question("--schema", help="Typed answers: FILE.json with a JSON Schema, or MODULE:MODEL of pydantic."),
+    _question("--max-tokens", type=click.IntRange(min=1), help="Upper bound of an answer."),
+    _question("--temperature", type=click.FloatRange(0, 2), help="0 to 2; default: the model's own."),
+    _question("--pack", type=click.IntRange(min=1), help="Ask about N images in one request, an answer for each."),
+    _question("--group-by", help="Ask about several images at once: folder, column:NAME or pattern:(.+)_[0-9]+.jpg."),
+    _question("--enhance", callback=comma_separated, help="Find ocr,grounding first, tell the model and the row."),
+    _question("--enhance-with", type=click.Choice(WAYS), help="Who finds; default: the first of them that is set up."),
+    _pictures("--detail", help="high (default; of frames: low), low, auto or original."),
+    _pictures("--image-policy", help="optimal (default), economy, budget:N or original."),
+    _pictures("--max-shrink", type=click.FloatRange(0, 1), help="What economy may take off a side (0.25)."),
+    _pictures("--send", type=click.Choice(["bytes", "url"]), help="url: the model fetches images at web addresses."),
+    _videos("--video", is_flag=True, help="Videos too, by their frames; those that SOURCE names need no flag."),
+    _videos("--frames", type=click.IntRange(min=1), help="Of a video, sent in one request; default: 20."),
+    _videos("--frames-at", type=click.Choice(["even", "scenes"]), help="even: spread over the video (default)."),
+    _videos("--video-index", metavar="NAME", help="Sources are videos of this Azure AI Vision index."),
+    _videos(
         "--video-access",
         type=click.Choice(["auto", "vision", "vision-endpoint", "ai-services", "managed-identity"]),
         help="How the model's service gets at the index; see the README.",
     ),
-    click.option("--include", multiple=True, help="Only files that match this glob; may be repeated."),
-    click.option("--exclude", multiple=True, help="No files or folders that match this glob; may be repeated."),
-    click.option("--allow-private-network", is_flag=True, help="URLs may lead to machines that are not public."),
-    click.option("--image-column", help="Of a listing file: the column of paths, URLs or images."),
-    click.option("--key-column", help="Of a listing file: the column that names each image for ever."),
-    click.option("--prompt-column", help="Of a listing file: the column with the image's own prompt."),
-    click.option("--version-column", help="Of a listing file: the column that changes with the image, e.g. an etag."),
-    click.option(
-        "--group-by", help="Ask about several images at once: folder, column:NAME or pattern:(.+)_[0-9]+.jpg."
-    ),
+    _images("--include", multiple=True, help="Only files that match this glob; may be repeated."),
+    _images("--exclude", multiple=True, help="No files or folders that match this glob; may be repeated."),
+    _images("--allow-private-network", is_flag=True, help="URLs may lead to machines that are not public."),
+    _images("--image-column", help="Of a listing file: the column of paths, URLs or images."),
+    _images("--key-column", help="Of a listing file: the column that names each image for ever."),
+    _images("--prompt-column", help="Of a listing file: the column with the image's own prompt."),
+    _images("--version-column", help="Of a listing file: the column that changes with the image, e.g. an etag."),
 )
 _LIMITS = (
-    click.option("--rpm", type=click.FloatRange(min=0, min_open=True), help="Requests per minute of the account."),
-    click.option("--tpm", type=click.FloatRange(min=0, min_open=True), help="Tokens per minute of the account."),
-    click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at most; default: adaptive."),
-    click.option(
+    _limits("--rpm", type=click.FloatRange(min=0, min_open=True), help="Requests per minute of the account."),
+    _limits("--tpm", type=click.FloatRange(min=0, min_open=True), help="Tokens per minute of the account."),
+    _limits("--concurrency", type=click.IntRange(min=1), help="Requests in flight at most; default: adaptive."),
+    _limits(
         "--vision-rpm", type=click.FloatRange(min=0, min_open=True), help="Images a minute of Image Analysis (1200)."
     ),
-    click.option("--fetchers", type=click.IntRange(min=1), help="Remote files on their way at once; default: 32."),
+    _limits("--fetchers", type=click.IntRange(min=1), help="Remote files on their way at once; default: 32."),
 )
 
-max_cost_option = click.option(
+max_cost_option = _limits(
     "--max-cost", type=click.FloatRange(min=0, min_open=True), help="Spend at most so many USD in this run (exit 4)."
 )
 

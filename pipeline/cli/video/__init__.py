@@ -9,7 +9,7 @@ from pipeline.cli.video.query import query
 
 @click.group()
 def video() -> None:
-    """Video indexes of Azure AI Vision."""
+    """Video indexes of Azure AI Vision. Video files are captioned by `nightcap run --video`."""
 
 
 @video.group()

@@ -14,8 +14,22 @@ from pipeline.cli.common.terminal import show, show_line
 @click.argument("name")
 @click.argument("sources", nargs=-1, required=True, metavar="VIDEO...")
 @click.option("--managed-identity", is_flag=True, help="The service reads the blobs in its own name, unsigned.")
-@click.option("--wait", "wait_minutes", type=click.FloatRange(min=0), default=60, show_default=True, help="Minutes.")
-@click.option("--poll", "poll_seconds", type=click.FloatRange(min=0, min_open=True), default=10, help="Seconds.")
+@click.option(
+    "--wait",
+    "wait_minutes",
+    type=click.FloatRange(min=0),
+    default=60,
+    show_default=True,
+    help="Minutes to wait for the service.",
+)
+@click.option(
+    "--poll",
+    "poll_seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10,
+    show_default=True,
+    help="Seconds between two looks.",
+)
 @click.option("--include", multiple=True, help="Only blobs that match this glob; may be repeated.")
 @click.option("--image-column", help="Of a listing: the column of the videos' addresses.")
 @click.option("--dry-run", is_flag=True, help="Say which videos, and what it would cost; ask nobody.")
