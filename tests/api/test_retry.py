@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.api.options import LimitOptions
+from pipeline.api.options import HIGHEST_COUNT, LimitOptions
 from pipeline.api.pool.health import Outage
 from pipeline.api.retry import (
     BASE_SECONDS,
@@ -160,7 +160,7 @@ def test_what_is_hopeless_says_what_is_wrong_and_what_to_do(failure: Failure, se
 
 @given(st.integers(1, 10_000), st.integers())
 def test_backoff_is_exponential_with_full_jitter(attempt: int, seed: int) -> None:
-    limits = LimitOptions(max_attempts=100_000)
+    limits = LimitOptions(max_attempts=HIGHEST_COUNT)
     decision = decide(Failure("server_error", "x"), Situation(counted=attempt), limits, random.Random(seed))
     assert isinstance(decision, Wait)
     assert 0 <= decision.seconds <= min(CAP_SECONDS, BASE_SECONDS * 2**attempt if attempt < 20 else CAP_SECONDS)

@@ -75,16 +75,24 @@ async def test_a_cancelled_caller_never_cancels_the_work() -> None:
 
 
 async def test_closing_goes_on_when_it_is_cancelled_too() -> None:
+    begun = asyncio.Event()
     ended = threading.Event()
     may_end = threading.Event()
 
     async def use() -> None:
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            loop.call_soon_threadsafe(begun.set)
+            if may_end.wait(10):
+                ended.set()
+
         async with open_pools() as pools:
-            asyncio.get_running_loop().run_in_executor(pools.images, lambda: may_end.wait(10) and ended.set())
+            loop.run_in_executor(pools.images, work)
             await asyncio.Event().wait()
 
     task = asyncio.ensure_future(use())
-    await asyncio.sleep(0.01)
+    await begun.wait()
     task.cancel()
     await asyncio.sleep(0.01)
     task.cancel()
