@@ -45,16 +45,20 @@ def check_schema(schema: Any, what: str) -> str:
     """The schema as compact JSON; UserError unless answers can be held to it and its root makes columns."""
     import jsonschema  # 0.1 s
 
+    from pipeline.api.structured.validator import bounded_pattern
+
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
         place = ".".join(map(str, error.absolute_path))
         raise UserError(f"{what} is no JSON Schema{f' at {place}' if place else ''}: {error.message[:200]}") from None
-    for reference in _references(schema):
-        try:
-            resolve(reference, schema)
-        except (KeyError, IndexError, ValueError, TypeError):
-            raise UserError(f"{what} refers to {reference!r}, which it does not hold.") from None
+    _check_references(schema, what)
+    for pattern in _values_of("pattern", schema):
+        if bounded_pattern(pattern) is None:
+            raise UserError(
+                f"{what} has the pattern {pattern!r}: look-around and back-references may take for ever on an answer; "
+                "write it without, or in the description."
+            )
     root = normalise(schema) if isinstance(schema, dict) else {}
     if root.get("type") != "object" or not root.get("properties"):
         raise UserError(f"{what} must describe an object with properties, which become those of column `fields`.")
@@ -88,19 +92,35 @@ def _imported(module: str, folder: Path) -> Any:
     sys.path.insert(0, str(folder))
     try:
         return importlib.import_module(module)
-    except Exception as error:  # whatever the user's code does
+    except (Exception, SystemExit) as error:  # whatever the user's code does
         told = str(error) or type(error).__name__
         raise UserError(f"The module {module} of --schema cannot be imported: {told}") from None
     finally:
         sys.path.remove(str(folder))
 
 
-def _references(schema: Any) -> Iterator[str]:
+def _check_references(schema: Any, what: str) -> None:
+    for reference in (*_values_of("$ref", schema), *_values_of("$dynamicRef", schema)):
+        passed: set[str] = set()
+        following: Any = reference
+        while isinstance(following, str):
+            if following in passed:
+                raise UserError(f"{what} refers to {reference!r}, which refers to nothing but itself.")
+            passed.add(following)
+            try:
+                found = resolve(following, schema)
+            except (KeyError, IndexError, ValueError, TypeError):
+                raise UserError(f"{what} refers to {following!r}, which it does not hold.") from None
+            following = found.get("$ref") if isinstance(found, Mapping) else None
+
+
+def _values_of(name: str, schema: Any) -> Iterator[str]:
+    """Of all keywords of that name."""
     if isinstance(schema, Mapping):
-        if isinstance(reference := schema.get("$ref"), str):
-            yield reference
+        if isinstance(found := schema.get(name), str):
+            yield found
         for value in schema.values():
-            yield from _references(value)
+            yield from _values_of(name, value)
     elif isinstance(schema, list):
         for value in schema:
-            yield from _references(value)
+            yield from _values_of(name, value)

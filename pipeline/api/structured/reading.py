@@ -5,6 +5,7 @@ these that it has; else its `tags`, with commas; else it has none.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def _read(text: str, shape: Shape) -> Structured | Invalid:
         found = _parse(text)
     except (ValueError, RecursionError) as trouble:
         return Invalid(f"The answer is not JSON ({shorten(str(trouble), 100)}).")
-    complaint = _checker(shape)(found)
+    complaint = _complaint(found, shape)
     return Structured(found, caption_of(found)) if complaint is None else Invalid(complaint)
 
 
@@ -81,20 +82,39 @@ def _parse(text: str) -> Any:
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text, parse_constant=_refuse)
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
 
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return number
+
+
+def _complaint(found: Any, shape: Shape) -> str | None:
+    from referencing.exceptions import Unresolvable  # with jsonschema, see below
+
+    try:
+        return _checker(shape)(found)
+    except RecursionError:
+        return "The answer is nested too deeply to be checked."
+    except (ArithmeticError, Unresolvable) as trouble:  # `multipleOf` of a number that no double holds
+        return f"The answer cannot be checked ({shorten(str(trouble), 100)})."
+
+
 @lru_cache(maxsize=8)
 def _checker(shape: Shape) -> Callable[[Any], str | None]:
     """What is wrong with a value, in words."""
-    from jsonschema import Draft202012Validator  # 0.1 s
-    from jsonschema.exceptions import best_match
+    from jsonschema.exceptions import best_match  # 0.1 s
 
-    validator = Draft202012Validator(json.loads(shape.schema))
+    from pipeline.api.structured.validator import make_validator
+
+    validator = make_validator(json.loads(shape.schema))
 
     def check(found: Any) -> str | None:
         error = best_match(validator.iter_errors(found))

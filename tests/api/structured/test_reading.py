@@ -77,3 +77,40 @@ def test_what_is_wrong_is_said_in_a_line(text: str, told: str) -> None:
 )
 def test_the_caption_of_an_answer(fields: dict[str, Any], caption: str | None) -> None:
     assert caption_of(fields) == caption
+
+
+HOSTILE = {
+    "type": "object",
+    "properties": {
+        "word": {"type": "string", "pattern": "^(a+)+$"},
+        "number": {"type": "number", "multipleOf": 0.5},
+        "list": {"type": "array", "uniqueItems": True},
+        "deeper": {"$ref": "#"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"word": "' + "a" * 60 + '!"}', "does not match"),  # Python's `re` would try 2^60 ways
+        ('{"number": 1e999}', "too large a number"),
+        ('{"number": 1' + 400 * "0" + "}", "cannot be checked"),
+        (json.dumps({"list": [{"a": number % 49_999} for number in range(50_000)]}), "non-unique"),
+        ('{"deeper": ' * 300 + "{}" + "}" * 300, "nested too deeply"),
+    ],
+    ids=["pattern", "infinite", "huge", "long", "deep"],
+)
+def test_an_answer_that_means_harm_is_an_answer_that_does_not_fit(text: str, told: str) -> None:
+    shape = shape_of(json.dumps(HOSTILE))
+    assert shape
+    found = read_answer(text, shape)
+    assert isinstance(found, Invalid)
+    assert told in found.complaint
+
+
+def test_patterns_are_searched_for_as_the_standard_has_it() -> None:
+    shape = shape_of('{"type": "object", "properties": {"word": {"type": "string", "pattern": "[0-9]{2}"}}}')
+    assert shape
+    assert isinstance(read_answer('{"word": "in 1999"}', shape), Structured)
+    assert isinstance(read_answer('{"word": "in 1"}', shape), Invalid)
