@@ -26,13 +26,12 @@ from pipeline.clock import SystemClock, utc
 from pipeline.engine.asking.language import load_language_check
 from pipeline.engine.enhancing.opening import way_of_all
 from pipeline.engine.packing.joining import check_pack
-from pipeline.engine.preparing.rules import check_groups, check_videos, frames_sent
+from pipeline.engine.preparing.rules import asks_frames, check_groups, check_videos, frames_sent
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import Failure
 from pipeline.job import Job
 from pipeline.models import TRANSCRIPT_TOKENS, Model, best_dimensions, find_model, find_price, video_tokens
 from pipeline.objects import without_secrets
-from pipeline.sources import asks_videos
 from pipeline.store import try_output
 
 ENDPOINT_SECONDS = 20.0
@@ -86,7 +85,7 @@ def _question(job: Job, members: Sequence[MemberOptions], environ: Mapping[str, 
     options = members[0].model
     if options.video_index:
         yield _check("video index", partial(_video_index, options.video_index, environ))
-    if asks_videos(job.source):
+    if asks_frames(job.source, options):
         yield _check("videos", partial(_videos, job, members, environ))
     if job.source.group_by:
         yield _check("groups", partial(_groups, job, members, environ))

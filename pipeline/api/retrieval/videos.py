@@ -74,6 +74,8 @@ def open_images(sources: SourceOptions, model: ModelOptions, environ: Mapping[st
     """What a job's sources list: images, or with a video index, the documents in it."""
     if model.video_index is None:
         return open_source(sources)
+    if sources.video:
+        raise UserError("video captions files by their frames, video_index by their ids; leave one of them out.")
     if sources.group_by:
         raise UserError("group_by and video_index do not go together: a request is about one video.")
     return IndexedVideos(sources, environ, managed_identity=model.video_access == "managed-identity")

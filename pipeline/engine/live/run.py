@@ -38,7 +38,14 @@ from pipeline.engine.plan import Plan
 from pipeline.engine.pools import Pools, alone, on, open_pools
 from pipeline.engine.preparing.documents import Documents
 from pipeline.engine.preparing.processes import Processes, open_processes
-from pipeline.engine.preparing.rules import best_fit, build_preparer, check_groups, check_videos, frames_sent
+from pipeline.engine.preparing.rules import (
+    asks_frames,
+    best_fit,
+    build_preparer,
+    check_groups,
+    check_videos,
+    frames_sent,
+)
 from pipeline.engine.providers import Provider, open_provider
 from pipeline.engine.raw import RawReplies
 from pipeline.engine.stats import Observer, RunStats, Summary
@@ -46,7 +53,6 @@ from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
 from pipeline.models import Model, find_model, find_price
 from pipeline.objects import without_secrets
-from pipeline.sources import asks_videos
 from pipeline.store import Store, open_store, read_status
 
 log = logging.getLogger(__name__)
@@ -73,7 +79,7 @@ async def run_live(
     limits = request_limits(plan.members, environ)
     check_groups(plan.source, plan.model, limits)
     check_videos(plan.source, plan.model)
-    if asks_videos(plan.source) and (frames := frames_sent(plan.model, limits)) < plan.model.frames:
+    if asks_frames(plan.source, plan.model) and (frames := frames_sent(plan.model, limits)) < plan.model.frames:
         log.warning("Of a video %d frames are sent: %s takes no more images in a request.", frames, plan.asked)
     if plan.store.keep_raw and model.provider == "builtin":
         raise UserError(f"{model} is no endpoint, so there are no replies to keep; leave out keep_raw.")

@@ -35,11 +35,11 @@ from pipeline.engine.preparing.by_url import ByUrl, remake
 from pipeline.engine.preparing.documents import Documents
 from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.preparing.processes import Processes
-from pipeline.engine.preparing.rules import within_limits
+from pipeline.engine.preparing.rules import asks_frames, within_limits
 from pipeline.engine.providers import Provider
 from pipeline.engine.record import RowContext
 from pipeline.items import SourceImage
-from pipeline.sources import asks_videos, close_source, has_remote, key_prefixes
+from pipeline.sources import close_source, has_remote, key_prefixes
 from pipeline.store import REUSABLE, ListedKeys, Store, rows_to_retry
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ async def run_stages(
         stats=run.stats,
         stop=run.stop,
         retry=retry,
-        spool=Spool(plan.source.max_video_bytes) if asks_videos(plan.source) else None,
+        spool=Spool(plan.source.max_video_bytes) if asks_frames(plan.source, plan.model) else None,
         raw=run.raw,
     )
     rules = AnswerRules(run.check_language, shape_of(plan.model.schema))

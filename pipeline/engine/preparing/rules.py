@@ -36,7 +36,7 @@ def build_preparer(
 ) -> Preparer:
     """Of images on this machine, and of those that were fetched. `form`: in which most of them are asked about."""
     make = functools.partial(_preparer, source, images, form, model=model, limits=limits, fingerprints=fingerprints)
-    if not asks_videos(source):
+    if not asks_frames(source, options):
         return make(options, encode=encode)
     from pipeline.engine.preparing.videos import VideoPreparer
 
@@ -72,6 +72,11 @@ def _preparer(
         videos,
         fingerprints=fingerprints,
     )
+
+
+def asks_frames(source: SourceOptions, options: ModelOptions) -> bool:
+    """Whether videos are to be captioned by their frames; those of an index are never read here."""
+    return asks_videos(source) and options.video_index is None
 
 
 def frames_sent(options: ModelOptions, limits: RequestLimits) -> int:
@@ -115,12 +120,9 @@ def check_groups(source: SourceOptions, options: ModelOptions, limits: RequestLi
 
 
 def check_videos(source: SourceOptions, options: ModelOptions) -> None:
-    """UserError where videos are wanted and cannot be asked about."""
-    if not asks_videos(source):
-        return
-    check_installed()
-    if options.enhance:
-        raise UserError("enhance looks at one image a request, and a video is several; leave out one of them.")
+    """UserError where videos are wanted and cannot be read."""
+    if asks_frames(source, options):
+        check_installed()
 
 
 def within_limits(listing: Iterable[SourceImage], limits: RequestLimits) -> Iterator[SourceImage]:

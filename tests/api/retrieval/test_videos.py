@@ -66,3 +66,5 @@ def test_a_folder_of_this_machine(tmp_path: Path) -> None:
 def test_groups_are_for_images(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="group_by"):
         open_images(SourceOptions(paths=(str(tmp_path),), group_by="folder"), OPTIONS, {})
+    with pytest.raises(UserError, match="by their frames"):
+        open_images(SourceOptions(paths=(str(tmp_path),), video=True), OPTIONS, {})

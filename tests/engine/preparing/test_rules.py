@@ -9,7 +9,16 @@ import pytest
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import tail_template
 from pipeline.api.structured.counting import expected_form
-from pipeline.engine.preparing.rules import build_preparer, image_itself, image_options, json_tail, send_bounds
+from pipeline.engine.preparing.rules import (
+    asks_frames,
+    build_preparer,
+    check_videos,
+    image_itself,
+    image_options,
+    json_tail,
+    send_bounds,
+)
+from pipeline.errors import MissingExtra
 from pipeline.images import NO_BOUNDS, Bound, ImageOptions
 from pipeline.models import Limit, RequestLimits, find_model
 from pipeline.sources import SourceOptions
@@ -23,6 +32,15 @@ def test_an_unknown_server_gets_no_webp_as_it_is() -> None:
     options = ImageOptions(pass_through=("png", "webp", "gif"))
     assert image_options(options, find_model("openai:gpt-4o")) is options
     assert image_options(options, find_model("compatible:tiny")).pass_through == ("png",)
+
+
+def test_videos_of_an_index_need_nothing_to_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.videos.opening.find_spec", lambda name: None)
+    source = SourceOptions(paths=("https://acme.example/a.mp4",))
+    assert not asks_frames(source, ModelOptions(video_index="videos"))
+    check_videos(source, ModelOptions(video_index="videos"))
+    with pytest.raises(MissingExtra):
+        check_videos(source, ModelOptions())
 
 
 def test_the_strictest_bound_holds_and_a_request_of_many_images_leaves_each_less() -> None:
