@@ -34,7 +34,6 @@ class RunOptions:
     """USD that this run may spend, at most; what is in OUT already does not count (exit 4)."""
     max_bytes_in_flight: int = 128 * 1024 * 1024
     """Request bodies in memory at once, from ready until answered."""
-
     retry: tuple[str, ...] = ()
     """Reasons: ask again for the rows of the output that ended so, and for nothing else (`nightcap retry`)."""
     reask: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from pipeline.engine.preparing.rules import check_groups, check_videos, frames_s
 from pipeline.errors import UserError
 from pipeline.estimation.costs import History, estimate_model
 from pipeline.estimation.headers import HeaderReader
-from pipeline.estimation.indexed import estimate_videos, survey_videos
+from pipeline.estimation.indexed import estimate_index, survey_index
 from pipeline.estimation.output import Output
 from pipeline.estimation.result import Estimate, ModelEstimate, Range
 from pipeline.estimation.sizes import Sizes
@@ -62,7 +62,7 @@ def estimate(
     """
     job = job.as_one()
     if job.model.video_index:
-        return _of_videos(job, models, sample, observer)
+        return _of_index(job, models, sample, observer)
     jobs = [_with_model(job, name) for name in models or _own_models(job)]
     known = [_known_model(each) for each in jobs]
     for each in jobs:
@@ -105,7 +105,7 @@ def _widest(jobs: Sequence[Job]) -> RequestLimits:
     return max(limits, key=lambda each: each.images.most if each.images else sys.maxsize)
 
 
-def _of_videos(job: Job, models: Sequence[str], sample: int | None, observer: Callable[[int], None] | None) -> Estimate:
+def _of_index(job: Job, models: Sequence[str], sample: int | None, observer: Callable[[int], None] | None) -> Estimate:
     """Of an index: there is one model that looks at them, and no header to be read."""
     if sample is not None:
         raise UserError("Of videos in an index no header is read, so there is nothing to sample; leave it out.")
@@ -115,9 +115,9 @@ def _of_videos(job: Job, models: Sequence[str], sample: int | None, observer: Ca
     check_video(job.model, split_name(job.model.name)[0], azure_version(job.model, os.environ))
     model, output = find_model(catalogue_name(job.model)), Output(job.out)
     source = open_images(job.source, job.model, os.environ)
-    survey, seconds = survey_videos(source, job, output.finished(job.request_hash), observer)
+    survey, seconds = survey_index(source, job, output.finished(job.request_hash), observer)
     history = History(output.answers(job.request_hash), output.other_rows(job.request_hash))
-    row = estimate_videos(job, model, survey, seconds, history, utc(SystemClock().time()).date())
+    row = estimate_index(job, model, survey, seconds, history, utc(SystemClock().time()).date())
     return Estimate(survey, job.model.image_policy, job.model.image_detail, (row,))
 
 

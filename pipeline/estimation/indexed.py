@@ -18,7 +18,7 @@ RETIRED = date(2025, 6, 30)
 """Of Azure AI Vision's Video Retrieval (its how-to)."""
 
 
-def survey_videos(
+def survey_index(
     source: Source, job: Job, is_done: IsDone | None, observer: Callable[[int], None] | None
 ) -> tuple[Survey, float]:
     """What is left to ask about, and its seconds as far as the listing says them."""
@@ -45,7 +45,7 @@ def survey_videos(
     return survey, seconds
 
 
-def estimate_videos(
+def estimate_index(
     job: Job, model: Model, survey: Survey, seconds: float, history: History, today: date
 ) -> ModelEstimate:
     """Price the videos of `survey`."""

@@ -7,7 +7,6 @@ from decimal import Decimal
 from pipeline.estimation.result import Estimate, ModelEstimate, histogram
 
 WIDTH = 100
-WIDTH = 100
 BAR_WIDTH = 40
 HEADER = ["model", "images", "image tokens", "text", "answers", "low", "expected", "high", "batch", "hours"]
 

@@ -143,7 +143,7 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1, named: str | N
     model = find_model(catalogue_name(member.model))
     endpoint = _endpoint(member, environ)
     if member.model.video_index:
-        yield from _of_videos(job, member.model, endpoint, environ, count)
+        yield from _of_index(job, member.model, endpoint, environ, count)
         return
     source = open_source(job.source)
     limits = request_limits(job.members, environ)
@@ -171,7 +171,7 @@ def preview(job: Job, environ: Mapping[str, str], count: int = 1, named: str | N
         yield replace(shown, before=before)
 
 
-def _of_videos(
+def _of_index(
     job: Job, options: ModelOptions, endpoint: Endpoint, environ: Mapping[str, str], count: int
 ) -> Iterator[Preview]:
     """Videos are told without their signatures."""

@@ -20,7 +20,6 @@ class StoreOptions:
     """Ask again for rows that another request made (a changed prompt or model). Without it such a run is refused."""
     prune: bool = False
     """Remove the rows of images that are gone from the source, when the listing came to its end."""
-
     keep_raw: bool = False
     """Keep every reply of the endpoint as it came, under `_nightcap/raw/`: compressed JSON lines."""
 
