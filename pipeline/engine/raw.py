@@ -6,6 +6,8 @@ JSON, or its text where it is none.
 """
 
 import json
+import re
+from typing import Any
 
 from pipeline.api.attempt import Target
 from pipeline.api.client import Response
@@ -63,12 +65,34 @@ def render_line(key: str, target: Target, response: Response, at: str) -> bytes:
 def _body(response: Response) -> tuple[bytes, bool]:
     """Its JSON on one line, or its text as a JSON string; and whether it is an answer."""
     text = response.body.decode("utf-8-sig", "replace")
-    document = parse_json(text.encode())
+    document: Any = parse_json(text.encode())
     if response.status < 300 and isinstance(document, dict) and document.get("choices"):
         return _on_one_line(text), True
-    text = redact(text)
-    is_json = parse_json(text.encode()) is not None
-    return _on_one_line(text) if is_json else json.dumps(text).encode(), False
+    try:
+        shown = redact(json.dumps(_redacted(document), ensure_ascii=False))
+    except RecursionError:
+        document, shown = None, ""
+    is_json = document is not None and parse_json(shown.encode()) is not None
+    return shown.encode() if is_json else json.dumps(redact(_ESCAPED.sub(_unescaped, text))).encode(), False
+
+
+# Where JSON stands in JSON, or is none, a signature may follow on `\u0026`, and a name on `\"`.
+_ESCAPED = re.compile(r'\\(?:u0026|["/])')
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return "&" if escape[0] == r"\u0026" else escape[0][1]
+
+
+def _redacted(value: Any) -> Any:
+    r"""Each text by itself, without the escapes that hide what is a secret: .NET writes `&` as `\u0026`."""
+    if isinstance(value, str):
+        return redact(valid_unicode(value))
+    if isinstance(value, list):
+        return [_redacted(each) for each in value]
+    if isinstance(value, dict):
+        return {redact(valid_unicode(name)): _redacted(each) for name, each in value.items()}
+    return value
 
 
 def _on_one_line(document: str) -> bytes:

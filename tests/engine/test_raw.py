@@ -39,6 +39,11 @@ def test_an_answer_is_as_it_came() -> None:
     [
         (400, b'{"error": "api key: sk-abcdefgh1234 is bad"}', {"error": "api key: [redacted] is bad"}),
         (200, b'{"error": {"message": "Bearer abcdefghijkl"}}', {"error": {"message": "Bearer [redacted]"}}),
+        (400, rb'{"error": "https://a/b?sv=1\u0026sig=abc%3D is"}', {"error": "https://a/b?sv=1&sig=[redacted] is"}),
+        (400, rb'{"error": "{\"api_key\": \"abcdef\"}"}', {"error": '{"api_key": "[redacted]"}'}),
+        (400, rb'{"error": "https:\/\/bob:hunter2@host\/"}', {"error": "https://[redacted]@host/"}),
+        (400, b'{"api_key": "abcdef", "a": [1, null]}', {"api_key": "[redacted]", "a": [1, None]}),
+        (502, rb'cut off: {"error": "b.jpg?sv=1\u0026sig=abc', 'cut off: {"error": "b.jpg?sv=1&sig=[redacted]'),
         (502, b"<html>\n<title>sig=abc%3D</title>", "<html>\n<title>sig=[redacted]</title>"),
         (200, b"\xff\xfe not text", "\ufffd\ufffd not text"),
         (200, "{}".encode("utf-16"), "\ufffd\ufffd{\x00}\x00"),

@@ -6,14 +6,22 @@ a span is believed where its own text says that it is right: behind an emoji bot
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from pipeline.api.reading.text import as_count, as_dict, as_dicts, as_number, read_text
 from pipeline.items import Grounding
 
+MOST_SPANS = 1000
+"""A picture of the guide has four; what a server sends beyond that is looked for on the event loop."""
+
 
 def read_grounding(choice: Mapping[str, Any], content: str) -> Iterator[Grounding]:
-    """The spans of a choice, with their places in its content without the white space around it."""
+    """The first MOST_SPANS spans of a choice, with their places in its content without the white space around it."""
+    return islice(_spans(choice, content), MOST_SPANS)
+
+
+def _spans(choice: Mapping[str, Any], content: str) -> Iterator[Grounding]:
     begun, ended = len(content) - len(content.lstrip()), len(content.rstrip())
     place = 0
     for line in as_dicts(as_dict(as_dict(choice.get("enhancements")).get("grounding")).get("lines")):
@@ -40,20 +48,14 @@ def _place(content: str, words: str, begin: int, offset: int, length: int) -> tu
     counted = begin + len(before.decode("utf-16-le", "replace")), len(within.decode("utf-16-le", "replace"))
     if _says(content, counted, words):
         return counted
-    places = list(_occurrences(content.lower(), words.lower()))
-    nearest = min(places, key=lambda at: abs(at - said[0]), default=None)
-    return said if nearest is None or len(content.lower()) != len(content) else (nearest, len(words))
+    lower, sought = content.lower(), words.lower()
+    places = (lower.rfind(sought, 0, said[0] + len(sought)), lower.find(sought, said[0]))
+    nearest = min((at for at in places if at >= 0), key=lambda at: abs(at - said[0]), default=None)
+    return said if nearest is None or len(lower) != len(content) else (nearest, len(words))
 
 
 def _says(content: str, place: tuple[int, int], words: str) -> bool:
     return content[place[0] : sum(place)].casefold() == words.casefold()  # the guide: "the person" at "The person"
-
-
-def _occurrences(content: str, words: str) -> Iterator[int]:
-    at = content.find(words)
-    while at >= 0:
-        yield at
-        at = content.find(words, at + 1)
 
 
 def _polygon(value: object) -> tuple[tuple[float, float], ...] | None:

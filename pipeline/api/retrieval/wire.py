@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pipeline.api.reading.text import as_number
 from pipeline.api.retrieval.values import (
     Document,
     Field,
@@ -103,26 +104,25 @@ def read_ingestion(found: JsonObject) -> Ingestion:
 
 def read_document(found: JsonObject) -> Document:
     metadata, user_data = found.get("metadata"), found.get("userData")
-    seconds = user_data.get(DURATION) if isinstance(user_data, dict) else None
+    seconds = as_number(user_data.get(DURATION)) if isinstance(user_data, dict) else None
     return Document(
         _text(found, "documentId"),
         _text(found, "documentUrl").partition("?")[0],
         {str(name): str(value) for name, value in metadata.items()} if isinstance(metadata, dict) else {},
-        float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < float("inf") else None,
+        seconds if seconds is not None and seconds >= 0 else None,
         _problem(found) if found.get("error") else None,
         _text(found, "createdDateTime"),
     )
 
 
 def read_match(found: JsonObject) -> Match:
-    relevance = found.get("relevance")
     return Match(
         _text(found, "documentId"),
         _text(found, "documentKind"),
         _text(found, "start"),
         _text(found, "end"),
         _text(found, "best"),
-        float(relevance) if isinstance(relevance, int | float) else 0.0,
+        as_number(found.get("relevance")) or 0.0,
     )
 
 

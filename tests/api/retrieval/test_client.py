@@ -182,5 +182,9 @@ async def test_what_makes_no_sense_is_left_out(scripted: ScriptedServer) -> None
     scripted.answers.append(
         reply(200, {"value": [1, {"documentId": 7, "metadata": [], "userData": "x"}, {"documentId": "a"}]})
     )
+    scripted.answers.append(
+        reply(200, {"value": [{"documentId": "b", "userData": {"durationSeconds": 10**400}, "relevance": 10**400}]})
+    )
     async with asking(scripted.address, FakeClock()) as client:
         assert [document.id async for document in client.documents("a")] == ["", "a"]
+        assert [document.duration async for document in client.documents("a")] == [None]

@@ -109,8 +109,10 @@ def test_an_answer_that_means_harm_is_an_answer_that_does_not_fit(text: str, tol
     assert told in found.complaint
 
 
-def test_patterns_are_searched_for_as_the_standard_has_it() -> None:
-    shape = shape_of('{"type": "object", "properties": {"word": {"type": "string", "pattern": "[0-9]{2}"}}}')
+@pytest.mark.parametrize("pattern", ["[0-9]{2}", "(?<![a-z])[0-9]{2}"], ids=["plain", "look-around"])
+def test_patterns_are_searched_for_as_the_standard_has_it(pattern: str) -> None:
+    schema = {"type": "object", "properties": {"word": {"type": "string", "pattern": pattern}}}
+    shape = shape_of(json.dumps(schema))
     assert shape
     assert isinstance(read_answer('{"word": "in 1999"}', shape), Structured)
     assert isinstance(read_answer('{"word": "in 1"}', shape), Invalid)
