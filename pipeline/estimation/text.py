@@ -25,13 +25,16 @@ def _listing(estimate: Estimate) -> list[str]:
     if survey.groups:
         members = sum(len(group) * count for group, count in survey.groups.items())
         together = round(survey.groups.total() * survey.scale), round(members * survey.scale)
-        images = f"{survey.images:,} rows, {together[0]:,} of them groups of {together[1]:,} images,"
+        rows = "1 row" if survey.images == 1 else f"{survey.images:,} rows"
+        images = f"{rows}, {together[0]:,} of them groups of {together[1]:,} images,"
     lines = [f"{images}{of} to caption{limit}; {_size(survey.total_bytes)}"]
     lines += [f"{row.done:,} are finished in the output by {row.model}" for row in estimate.models if row.done]
     lines += [
         f"{round(count * survey.scale):,} cannot be captioned: {reason}"
         for reason, count in survey.unreadable.most_common()
     ]
+    if not survey.listed:
+        lines.append("The source holds no image; check the path and --include; videos want --video.")
     if survey.sampled:
         lines.append(f"Extrapolated from a sample of {survey.looked_at:,}; ± is the 95 % interval")
     return lines

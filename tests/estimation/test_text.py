@@ -150,6 +150,7 @@ def test_sizes_are_a_plot_without_gaps() -> None:
 def test_an_empty_listing() -> None:
     text = rendered(row(images=0), survey=Survey())
     assert "0 images" in text
+    assert "videos want --video" in text
     assert "Sizes" not in text
 
 
