@@ -95,7 +95,8 @@ def estimate_model(
     inexact = None if exact else _why_inexact(bool(survey.prompts), _schema_is_sent(options, form))
     told = found_tokens(way, options.enhance)
     alone, exact = alone + told, exact and not told
-    packs = plan_packs(options, model, form, images, alone, one_by_one=bool(survey.prompts or survey.groups))
+    several = min(images, round((survey.groups.total() + survey.videos.total()) * scale))
+    packs = plan_packs(options, model, form, images, alone, one_by_one=images if survey.prompts else several)
     labels, exact_labels = _label_tokens(model, survey)
     packs, exact = replace(packs, text_tokens=packs.text_tokens + labels), exact and exact_labels
     text = packs.text_of_an_image(images)

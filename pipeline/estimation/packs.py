@@ -29,18 +29,18 @@ class Packs:
 
 
 def plan_packs(
-    options: ModelOptions, model: Model, form: Form, images: int, alone_tokens: int, *, one_by_one: bool
+    options: ModelOptions, model: Model, form: Form, images: int, alone_tokens: int, *, one_by_one: int
 ) -> Packs:
-    """If every pack is full but the last. `alone_tokens`: text tokens of an image that is asked alone. `one_by_one`:
-    all are, because they have prompts of their own or are several already.
+    """If every pack is full but the last. `alone_tokens`: text tokens of an image that is asked alone. `one_by_one`: of
+    `images`, those that are: videos, groups, and what has a prompt of its own.
     """
-    if options.pack == 1 or one_by_one:
-        return Packs(images, images * alone_tokens)
-    full, rest = divmod(images, options.pack)
-    total = full * _text_of(options, model, form, options.pack, alone_tokens)
+    together = 0 if options.pack == 1 else images - one_by_one
+    alone = images - together
+    full, rest = divmod(together, options.pack)
+    total = alone * alone_tokens + full * _text_of(options, model, form, options.pack, alone_tokens)
     if rest:
         total += _text_of(options, model, form, rest, alone_tokens)
-    return Packs(full + (rest > 0), total, images * alone_tokens - total)
+    return Packs(alone + full + (rest > 0), total, images * alone_tokens - total)
 
 
 def _text_of(options: ModelOptions, model: Model, form: Form, count: int, alone_tokens: int) -> int:

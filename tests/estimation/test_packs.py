@@ -23,18 +23,25 @@ FORM = Form("gpt-4o")
 
 
 def test_asked_alone_each_image_has_a_prompt() -> None:
-    for pack, own_prompts in ((1, False), (4, True)):
-        packs = plan_packs(ModelOptions(pack=pack), GPT_4O, FORM, 10, 17, one_by_one=own_prompts)
+    for pack, one_by_one in ((1, 0), (4, 10)):
+        packs = plan_packs(ModelOptions(pack=pack), GPT_4O, FORM, 10, 17, one_by_one=one_by_one)
         assert packs == Packs(requests=10, text_tokens=170)
 
 
 def test_the_last_pack_has_what_is_left() -> None:
     def of(images: int) -> Packs:
-        return plan_packs(ModelOptions(pack=4), GPT_4O, FORM, images, 17, one_by_one=False)
+        return plan_packs(ModelOptions(pack=4), GPT_4O, FORM, images, 17, one_by_one=0)
 
     assert [of(images).requests for images in range(10)] == [0, 1, 1, 1, 1, 2, 2, 2, 2, 3]
     assert of(9).text_tokens == 2 * of(4).text_tokens + 17
     assert of(10).text_tokens == 2 * of(4).text_tokens + of(2).text_tokens
+
+
+def test_videos_and_groups_are_in_no_pack() -> None:
+    five = plan_packs(ModelOptions(pack=4), GPT_4O, FORM, 5, 17, one_by_one=0)
+    eight = plan_packs(ModelOptions(pack=4), GPT_4O, FORM, 8, 17, one_by_one=3)
+    assert (eight.requests, eight.text_tokens) == (five.requests + 3, five.text_tokens + 3 * 17)
+    assert eight.saved_tokens == five.saved_tokens
 
 
 @pytest.mark.parametrize(("pack", "prompt", "words"), [(4, LONG, "fewer"), (2, "Caption?", "more")])
@@ -60,7 +67,7 @@ def test_fewer_requests_are_fewer_minutes() -> None:
 
 def test_where_the_vocabulary_is_unknown_text_is_counted_by_its_length() -> None:
     unknown = find_model("compatible:nobody-knows-it")
-    packs = plan_packs(ModelOptions(pack=4), unknown, FORM, 8, 17, one_by_one=False)
+    packs = plan_packs(ModelOptions(pack=4), unknown, FORM, 8, 17, one_by_one=0)
     assert 2 * 17 < packs.text_tokens < 8 * 17
 
 

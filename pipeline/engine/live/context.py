@@ -74,7 +74,8 @@ class LiveRun:
         """It has no room for another request."""
         self.stats.unknown_usd = budget.unknown
         if not budget.spent and not budget.unknown:
-            log.warning("max_cost has no room for a single request: raise it, or lower max_tokens.")
+            lower = "pack or max_tokens" if self.plan.model.pack > 1 else "max_tokens"
+            log.warning("max_cost has no room for a single request: raise it, or lower %s.", lower)
         self.stop.request("budget")
 
     def _ending(self) -> Ending | None:
