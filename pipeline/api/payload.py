@@ -8,7 +8,7 @@ images: 0.14 ms an image instead of 2.2 ms for base64 + json.dumps).
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,6 +17,7 @@ import pybase64
 from pipeline.api.options import ModelOptions
 from pipeline.api.structured.shape import RUNGS, Rung, Shape, shape_of
 from pipeline.api.vision.extensions import Extension
+from pipeline.errors import ImageError
 
 MaxTokensName = Literal["max_tokens", "max_completion_tokens"]
 Parameter = Literal["max_tokens", "temperature", "detail", "response_format"]
@@ -188,15 +189,26 @@ def with_objection(tail: bytes, answer: str, objection: str) -> bytes:
 
 
 def images_of(tail: bytes) -> list[LabelledImage]:
-    """The images that were rendered into it; the label of a single one is empty."""
+    """The images that were rendered into it; the label of a single one is empty.
+
+    Raises ImageError for a tail that is none: a process that a hostile image has taken over may have made it.
+    """
+    try:
+        return list(_images(tail))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ImageError("undecodable", "What was made ready of the image is not what is sent of one.") from None
+
+
+def _images(tail: bytes) -> Iterator[LabelledImage]:
+    if not tail.startswith(b'"'):
+        raise ValueError
     [question, *_] = json.loads(b'[{"content":[{"type":"text","text":' + tail.removesuffix(b"}"))
-    images, label = [], ""
+    label = ""
     for part in question["content"][1:]:
         if part["type"] == "text":
             label = part["text"]
         elif data := _DATA.fullmatch(part["image_url"]["url"]):
-            images.append(LabelledImage(label, data[1], pybase64.b64decode(data[2])))
-    return images
+            yield LabelledImage(label, data[1], pybase64.b64decode(data[2]))
 
 
 def around_images(tail: bytes) -> list[bytes]:

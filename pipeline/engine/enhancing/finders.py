@@ -11,13 +11,13 @@ from typing import Protocol
 
 from pipeline.api.asker import Asker
 from pipeline.api.options import LimitOptions
-from pipeline.api.payload import images_of
+from pipeline.api.payload import LabelledImage, images_of
 from pipeline.api.throttle import Throttle, ThrottleClosed
 from pipeline.api.vision.analysis import LEAST_SIDE_PX, Sight
 from pipeline.api.vision.asking import NAME
 from pipeline.clock import Clock, utc
 from pipeline.engine.preparing.preparer import failure_of
-from pipeline.errors import RunError
+from pipeline.errors import ImageError, RunError
 from pipeline.items import Answer, Failure, Found, Request, Respondent
 
 AHEAD_SECONDS = 2.0
@@ -63,15 +63,19 @@ class Finder(Protocol):
 class AnalysisFinder:
     """Azure AI Vision's Image Analysis."""
 
-    def __init__(self, throttle: Throttle, asker: Asker, ahead: int) -> None:
+    def __init__(self, throttle: Throttle, asker: Asker, ahead: int, clock: Clock) -> None:
         self.ahead = ahead
+        self._clock = clock
         self._throttle = throttle
         self._asker = asker
 
     async def find(self, request: Request) -> Sought | Answer:
         if min(request.sent.width or 0, request.sent.height or 0) < LEAST_SIDE_PX:
             return Sought()  # the service takes none so small
-        [image] = images_of(request.body)
+        try:
+            image = _image_of(request)
+        except ImageError as error:
+            return _unseen(failure_of(error, request.image.key), self._clock, self._clock.time())
         try:
             answer = await self._asker.ask(replace(request, body=image.data), _nothing_smaller)
         except RunError as error:
@@ -84,6 +88,17 @@ class AnalysisFinder:
 
     def stop(self) -> None:
         self._throttle.close()
+
+
+def _image_of(request: Request) -> LabelledImage:
+    images = images_of(request.body)
+    if len(images) != 1:
+        raise ImageError("undecodable", "What was made ready of the image is not one image.")
+    return images[0]
+
+
+def _unseen(failure: Failure, clock: Clock, began: float) -> Answer:
+    return Answer(failure, Respondent("", ""), 0, 0, 0, utc(began), utc(clock.time()))
 
 
 async def _nothing_smaller(request: Request) -> None:
@@ -109,15 +124,14 @@ class OcrFinder:
         outcome = await asyncio.get_running_loop().run_in_executor(self._workers, self._find, request)
         if isinstance(outcome, Sought):
             return outcome
-        return Answer(outcome, Respondent("", ""), 0, 0, 0, utc(began), utc(self._clock.time()))
+        return _unseen(outcome, self._clock, began)
 
     def stop(self) -> None:
         """What the threads have begun they finish."""
         self._stopped = True
 
     def _find(self, request: Request) -> Sought | Failure:
-        [image] = images_of(request.body)
         try:
-            return Sought(self._read(image.data))
+            return Sought(self._read(_image_of(request).data))
         except Exception as error:
             return failure_of(error, request.image.key)

@@ -60,7 +60,7 @@ async def open_enhanced(
             # What closes this line for want of money, `provider` knows what to do about.
             opening = open_analysis(vision, members[0], model, clock, budget, lambda: provider.money_is_gone())
             throttle, asker = await stack.enter_async_context(opening)
-            finder = AnalysisFinder(throttle, asker, images_ahead([member.limits for member in members]))
+            finder = AnalysisFinder(throttle, asker, images_ahead([member.limits for member in members]), clock)
         else:
             from pipeline.builtin.ocr import load_text_finder
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pipeline.api.payload import images_of
 from pipeline.engine.preparing.preparer import Listed, TooLarge
 from pipeline.engine.record import Unprepared
+from pipeline.errors import ImageError
 from pipeline.items import Request
 
 Prepare = Callable[[Sequence[Listed]], Awaitable[list[Request | Unprepared]]]
@@ -16,7 +17,13 @@ async def make_smaller(prepare: Prepare, request: Request) -> Request | None:
 
     Of what was sent, which is at hand: the original would have to be read or fetched again.
     """
-    [made] = await prepare([TooLarge(request.image, tuple(images_of(request.body)))])
+    try:
+        sent = tuple(images_of(request.body))
+    except ImageError:
+        return None
+    if not sent:
+        return None
+    [made] = await prepare([TooLarge(request.image, sent)])
     if isinstance(made, Unprepared):
         return None
     return replace(

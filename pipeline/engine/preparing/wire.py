@@ -35,7 +35,9 @@ LANE_BYTES = 4 * 1024 * 1024
 MOST_OUTCOME_BYTES = 4 * 1024 * 1024
 
 Packed = tuple[Any, ...]
-Length = Annotated[int, msgspec.Meta(ge=0)]
+Length = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""What the columns of a row hold: a larger number would end the run when the row is written."""
 _image_fields = attrgetter(*(field.name for field in fields(SourceImage)))
 _MEMBERS = [field.name for field in fields(SourceImage)].index("members")
 
@@ -50,11 +52,11 @@ class Ready(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=True):
     body_bytes: Length
     probe: Probe | None
     content_hash: str | None
-    original_bytes: int | None
+    original_bytes: Length | None
     sent: Sent
-    predicted_image_tokens: int | None
-    predicted_prompt_tokens: int | None
-    max_tokens: int | None
+    predicted_image_tokens: Count | None
+    predicted_prompt_tokens: Count | None
+    max_tokens: Count | None
     fingerprint: bytes | None
     by_url: bool
     detail: str | None
@@ -66,7 +68,7 @@ class Broken(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=True):
     failure: Failure
     probe: Probe | None
     content_hash: str | None
-    bytes: int | None
+    bytes: Length | None
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
@@ -166,15 +168,28 @@ def unpack_results(
     at = 0
     for item, made in zip(images, packed, strict=True):
         image = image_of(item)
+        _check_probe(made.probe)
         if isinstance(made, Broken):
-            results.append(Unprepared(image, made.failure, made.probe, made.content_hash, made.bytes))
+            failure = Failure(made.failure.reason, made.failure.message)  # it has nothing else to say
+            results.append(Unprepared(image, failure, made.probe, made.content_hash, made.bytes))
             continue
+        _check_sides(made.sent.width, made.sent.height)
         end = at + made.body_bytes
         if end > len(bodies):
             raise Garbled("a body that ends beyond its room")
         results.append(_request(image, made, bytes(bodies[at:end])))
         at = end
     return results
+
+
+def _check_probe(probe: Probe | None) -> None:
+    if probe:
+        _check_sides(probe.width, probe.height)
+
+
+def _check_sides(*sides: int | None) -> None:
+    if not all(side is None or 0 <= side < 2**31 for side in sides):
+        raise Garbled("an image whose sides cannot be")
 
 
 def _request(image: SourceImage, made: Ready, body: bytes) -> Request:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import Form, images_of, render_head, tail_template
 from pipeline.engine.preparing.preparer import Fetched, Listed, Preparer
@@ -66,3 +68,12 @@ async def test_of_several_each_has_half_the_pixels() -> None:
     assert (smaller.predicted_image_tokens, smaller.predicted_prompt_tokens) == (524, 524 + 9)
     assert (smaller.content_hash, smaller.original_bytes) == (asked.content_hash, asked.original_bytes)
     assert smaller.sent.bytes < asked.sent.bytes
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff", b'"x"', b'7},{"type":"image_url"}]}]}', b'"x"},{"type":"image_url"}]}]}', b"[" * 100_000]
+)
+async def test_of_a_body_that_is_none_nothing_smaller_is_made(body: bytes) -> None:
+    [asked] = PREPARER([Fetched(image(), (encoded(photo(640, 480)),))])
+    assert isinstance(asked, Request)
+    assert await make_smaller(prepare, replace(asked, body=body)) is None

@@ -156,3 +156,23 @@ def test_a_body_cannot_be_longer_than_what_came(bodies: bytes) -> None:
         unpack_results(images, packed, memoryview(bodies))
     with pytest.raises(Garbled, match="2 results for 1 images"):
         unpack_results(images[:1], packed, b"1234")
+
+
+def arrived(result: Request | Unprepared) -> list[Request | Unprepared]:
+    taken = take_outcome(bytearray(b"".join(to_run(Outcome(pack_results([result])[0])))), MOST)
+    assert taken
+    return unpack_results([image()], taken[0].results, bytes(100_000))
+
+
+@pytest.mark.parametrize("side", [-1, 2**31, 2**63])
+def test_numbers_that_no_row_holds_are_refused(side: int) -> None:
+    """They would end the run when the row is written."""
+    broken = Unprepared(image(), Failure("undecodable", "x"), Probe("png", side, 1))
+    results = [
+        replace(request(), probe=Probe("png", 1, side)),
+        replace(request(), predicted_prompt_tokens=side),
+        broken,
+    ]
+    for result in results:
+        with pytest.raises(Garbled):
+            arrived(result)
