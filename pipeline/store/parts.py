@@ -198,9 +198,12 @@ def tidy(
     parts = [_survey(folder, name, drop) for name, drop in zip(names, drops, strict=True)]
     staying = [part.schema for part in parts if part.rows]
     fields = unified_schema(staying or [SCHEMA]).field("fields").type
+    whole = SCHEMA.set(SCHEMA.get_field_index("fields"), SCHEMA.field("fields").with_type(fields))
     for group in _merges(parts, rows_per_part, many, fields):
         tables = [
-            with_fields_as(table, fields) for part in group for table in read_part(folder, part.name, drop=part.drop)
+            _with_columns(with_fields_as(table, fields), whole)
+            for part in group
+            for table in read_part(folder, part.name, drop=part.drop)
         ]
         if any(map(len, tables)):
             write_part(folder, next_name(folder, run_id), pa.concat_tables(tables))
@@ -246,7 +249,9 @@ def _merges(parts: Sequence[_Part], rows_per_part: int, many: int, fields: pa.Da
 
 
 def _but_for_fields(schema: pa.Schema) -> pa.Schema:
-    return schema.remove(schema.get_field_index("fields"))
+    """As it is written again: with the columns that came later."""
+    unified = pa.unify_schemas([schema.remove(schema.get_field_index("fields")), SCHEMA], promote_options="permissive")
+    return unified.remove(unified.get_field_index("fields"))
 
 
 def refuse_foreign_file(folder: Folder) -> None:
@@ -270,5 +275,10 @@ def merge_parts(folder: Folder, target: str) -> None:
     schemas = [schema.set(schema.get_field_index("fields"), fields) for schema in (SCHEMA, *schemas)]
     schema = pa.unify_schemas(schemas, promote_options="permissive")
     schema = schema.with_metadata({**(SCHEMA.metadata or {}), _MERGED_KEY: digest})
-    tables = (with_fields_as(table, fields.type).cast(schema) for name in names for table in read_part(folder, name))
-    folder.put(target, partial(_write, schema, tables))
+    tables = (with_fields_as(table, fields.type) for name in names for table in read_part(folder, name))
+    folder.put(target, partial(_write, schema, (_with_columns(table, schema).cast(schema) for table in tables)))
+
+
+def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The same rows with all columns of `schema`: those that came after they were written are null."""
+    return pa.concat_tables([schema.empty_table(), table], promote_options="permissive")

@@ -205,6 +205,23 @@ def test_a_single_file_takes_parts_whose_answers_have_different_fields(tmp_path:
         assert len(parts(folder)) == 1, "one type of fields lets them be merged"
 
 
+def test_a_single_file_takes_parts_from_before_a_column_came(tmp_path: Path) -> None:
+    out, folder = tmp_path / "captions.parquet", tmp_path / "captions"
+    with opened(out) as running:
+        running.append([row("a")])
+    [name] = parts(folder)
+    old = pq.read_table(folder / name).drop_columns(["members", "duration"])
+    pq.write_table(old, folder / name)
+    with opened(out) as running:
+        assert running.finished_status(image("a")) == "captioned"
+        running.append([row("b")])
+    table = pq.read_table(out)
+    assert table.schema.equals(SCHEMA)
+    assert sorted(table["key"].to_pylist()) == ["a", "b"]
+    assert compact(str(out), StoreOptions(), SetClock(), RUN) == (2, 1)
+    assert pq.read_table(folder / parts(folder)[0]).schema.equals(SCHEMA)
+
+
 def test_summaries_are_kept(tmp_path: Path) -> None:
     with opened(tmp_path) as running:
         running.write_job({"model": "openai:gpt-4o"})
