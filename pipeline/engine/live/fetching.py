@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 FETCHED_BYTES = 64 * 1024 * 1024
 """Files in memory that are not prepared yet; what one is fetched for takes part with its size as listed."""
+GROUP_BYTES = 1024 * 1024 * 1024
+"""Of images that are asked about together: all of them are in memory, here and in a process, until they are ready."""
 PIECE_BYTES = 4 * 1024 * 1024
 """Of a video, asked for at once."""
 UNKNOWN_BYTES = 1024 * 1024
@@ -146,7 +148,7 @@ class Fetcher:
             piece = await self._patiently(remote, functools.partial(remote.fetch_part, image, offset, PIECE_BYTES))
             yield piece
             offset += len(piece)
-            if not piece:
+            if not piece or (image.bytes is not None and offset > image.bytes):  # the room taken is for what was listed
                 break
         if image.bytes not in (None, offset):
             raise ImageError("unreadable", "The video changed after it was listed; the next run takes it up.")
@@ -155,8 +157,10 @@ class Fetcher:
         """Of several images one after the other: so `RunOptions.fetchers` are as many files on their way, not more."""
         if not image.members:
             return Fetched(image, (await self._file(image),))
-        files = []
+        files: list[bytes] = []
         for member in image.members:
+            if sum(map(len, files)) > GROUP_BYTES:
+                raise ImageError("too_large", f"Its images have more than {GROUP_BYTES} bytes together; group fewer.")
             try:
                 files.append(await self._file(member))
             except ImageError as error:

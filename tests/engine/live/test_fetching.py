@@ -229,6 +229,16 @@ async def test_one_image_that_is_gone_is_named_in_the_row_of_all() -> None:
     assert (failed.image.key, failed.failure) == ("a", Failure("unreadable", "a/2: The file cannot be read."))
 
 
+async def test_no_more_of_a_group_is_fetched_than_memory_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.engine.live.fetching.GROUP_BYTES", 150)
+    source = RemoteListing({"a/1": bytes(100), "a/2": bytes(100), "a/3": bytes(100), "b/1": bytes(100)})
+    of = line()
+    came, [failed] = await fetched(Grouped(source, "folder"), of, FakeClock())
+    assert [item.image.key for item in came if isinstance(item, Fetched)] == ["b"]
+    assert (failed.image.key, failed.failure.reason) == ("a", "too_large")
+    assert of.fetched.used == 0
+
+
 def test_a_folder_alone_is_not_remote() -> None:
     assert not has_remote(Listing({}))
     assert not has_remote(Several([Part("here", "here", Listing({}))]))
