@@ -18,7 +18,9 @@ from pipeline.clock import SystemClock
 from pipeline.emulator.app import Running
 from pipeline.emulator.faults import Step
 from pipeline.emulator.options import EmulatorOptions
-from pipeline.engine.providers import BuiltinProvider, Provider, open_provider
+from pipeline.engine.providers.builtin import BuiltinProvider
+from pipeline.engine.providers.opening import open_provider
+from pipeline.engine.providers.provider import Provider
 from pipeline.errors import ImageError, UserError
 from pipeline.items import Failure, Prepared, Probe, Reply, Respondent, Usage
 from pipeline.models import Price, find_model

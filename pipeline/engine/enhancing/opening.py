@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
 
 from pipeline.api.endpoint import enhancing_way
 from pipeline.api.limits.budget import Budget
@@ -16,11 +15,9 @@ from pipeline.api.vision.ways import Way
 from pipeline.clock import Clock
 from pipeline.engine.enhancing.finders import AnalysisFinder, Finder, OcrFinder, images_ahead
 from pipeline.engine.enhancing.provider import EnhancedProvider, Question
+from pipeline.engine.providers.http import ApiProvider
 from pipeline.errors import UserError
 from pipeline.models import Model
-
-if TYPE_CHECKING:
-    from pipeline.engine.providers import ApiProvider
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +35,7 @@ def way_of_all(members: Sequence[MemberOptions], environ: Mapping[str, str]) -> 
 
 @asynccontextmanager
 async def open_enhanced(
-    inner: "ApiProvider",
+    inner: ApiProvider,
     members: Sequence[MemberOptions],
     model: Model,
     workers: Executor,
@@ -47,7 +44,7 @@ async def open_enhanced(
     clock: Clock,
     budget: Budget | None,
     on_spent: Callable[[], None],
-) -> AsyncIterator["ApiProvider | EnhancedProvider"]:
+) -> AsyncIterator[ApiProvider | EnhancedProvider]:
     """`inner` itself, where its service does the looking or nobody does."""
     way, vision = way_of_all(members, environ), find_vision(environ)
     if way is None or way == "azure-openai":

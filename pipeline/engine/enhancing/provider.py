@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from pipeline.api.asker import Remake
 from pipeline.api.limits.limiter import LimitUse
@@ -18,12 +17,10 @@ from pipeline.api.payload import with_more
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.enhancing.finders import Finder, Sought
 from pipeline.engine.enhancing.telling import as_grounding, tell
+from pipeline.engine.providers.http import ApiProvider
 from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Found, Reply, Request
 from pipeline.models import Model, text_tokens
-
-if TYPE_CHECKING:
-    from pipeline.engine.providers import ApiProvider
 
 KEPT = 512
 """What was found in the last images: an answer that is asked for again (`reask`) needs no second look."""
@@ -53,7 +50,7 @@ class EnhancedProvider:
 
     def __init__(
         self,
-        inner: "ApiProvider",
+        inner: ApiProvider,
         finder: Finder,
         question: Question,
         workers: Executor,

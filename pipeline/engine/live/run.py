@@ -11,12 +11,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
-from functools import partial
 
 from pipeline.api.endpoint import azure_version, catalogue_name
 from pipeline.api.options import ModelOptions
 from pipeline.api.payload import Form
-from pipeline.api.pool.member import Tariff
 from pipeline.api.pool.members import MemberOptions
 from pipeline.api.pool.taken import request_limits
 from pipeline.api.retrieval.videos import open_images
@@ -31,9 +29,7 @@ from pipeline.engine.live.context import Chooser, LiveRun
 from pipeline.engine.live.wiring import run_stages
 from pipeline.engine.metrics.exporting import open_telemetry
 from pipeline.engine.metrics.run_metrics import RunMetrics
-from pipeline.engine.packing.joining import check_pack, packing_of
-from pipeline.engine.packing.provider import PackingProvider
-from pipeline.engine.packing.splitting import read_caption, read_fields
+from pipeline.engine.packing.joining import check_pack
 from pipeline.engine.plan import Plan
 from pipeline.engine.pools import Pools, alone, on, open_pools
 from pipeline.engine.preparing.documents import Documents
@@ -46,7 +42,8 @@ from pipeline.engine.preparing.rules import (
     check_videos,
     frames_sent,
 )
-from pipeline.engine.providers import Provider, open_provider
+from pipeline.engine.providers.opening import open_provider
+from pipeline.engine.providers.provider import Provider
 from pipeline.engine.raw import RawReplies
 from pipeline.engine.stats import Observer, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
@@ -120,7 +117,6 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
         if language := plan.run.language:
             run = replace(run, check_language=await on(pools.images, load_language_check, language))
         members = _asked_for(plan)
-        packing = packing_of(members, environ) if plan.model.pack > 1 else None
         opening = open_provider(
             members,
             model,
@@ -134,10 +130,6 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
             run.raw.add if run.raw is not None else None,
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
-            if packing:
-                read = read_fields if plan.model.schema else read_caption
-                tariff = Tariff(run.clock, partial(find_price, model))
-                provider = PackingProvider(provider, packing, run.clock, tariff, read)
             run.stop.on_request(provider.stop)
             async with _open_preparing(run, provider, pools, form) as preparing:
                 with _observing(observer, stats), _frozen_heap():

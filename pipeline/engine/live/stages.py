@@ -21,7 +21,7 @@ from pipeline.engine.flow.channel import Channel
 from pipeline.engine.live.spool import Spool
 from pipeline.engine.preparing.by_url import ByUrl
 from pipeline.engine.preparing.preparer import Fetched, Listed, image_of
-from pipeline.engine.providers import Provider
+from pipeline.engine.providers.provider import Provider
 from pipeline.engine.raw import RawReplies
 from pipeline.engine.record import Asked, Outcome, RowContext, Unprepared, is_reused, to_record
 from pipeline.engine.stats import RunStats

@@ -36,7 +36,7 @@ from pipeline.engine.preparing.documents import Documents
 from pipeline.engine.preparing.preparer import Listed
 from pipeline.engine.preparing.processes import Processes
 from pipeline.engine.preparing.rules import asks_frames, within_limits
-from pipeline.engine.providers import Provider
+from pipeline.engine.providers.provider import Provider
 from pipeline.engine.record import RowContext
 from pipeline.items import SourceImage
 from pipeline.sources import close_source, has_remote, key_prefixes

@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pipeline.api.asker import Remake
 from pipeline.api.limits.limiter import LimitUse
@@ -18,10 +17,8 @@ from pipeline.clock import Clock, Timer
 from pipeline.engine.packing.joining import Packing
 from pipeline.engine.packing.splitting import ReadEntry, read_caption, split_answer
 from pipeline.engine.preparing.preparer import Encode
+from pipeline.engine.providers.provider import Provider
 from pipeline.items import Answer, Failure, Reply, Request, Respondent
-
-if TYPE_CHECKING:
-    from pipeline.engine.providers import Provider
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +42,7 @@ class PackingProvider:
     """Another provider, asked in packs."""
 
     def __init__(
-        self, inner: "Provider", packing: Packing, clock: Clock, tariff: Tariff, read: ReadEntry = read_caption
+        self, inner: Provider, packing: Packing, clock: Clock, tariff: Tariff, read: ReadEntry = read_caption
     ) -> None:
         self.respondent: Respondent = inner.respondent
         self.encode: Encode = inner.encode
