@@ -24,6 +24,8 @@ from pipeline.items import Prepared, Request, SourceImage
 from tests.engine.making import image, request
 from tests.helpers.pictures import encoded, photo
 
+pytestmark = pytest.mark.integration
+
 PICTURE = encoded(photo(96, 64))
 
 
