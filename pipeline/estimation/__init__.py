@@ -14,6 +14,7 @@ from pipeline.api.endpoint import azure_version, catalogue_name, enhancing_way, 
 from pipeline.api.options import DEFAULT_MODEL
 from pipeline.api.pool.taken import request_limits
 from pipeline.api.retrieval.videos import open_images
+from pipeline.api.structured.rungs import check_schema_is_followed
 from pipeline.api.vision.video import check_video
 from pipeline.clock import SystemClock, utc
 from pipeline.engine.packing.joining import check_pack
@@ -65,7 +66,8 @@ def estimate(
         return _of_index(job, models, sample, observer)
     jobs = [_with_model(job, name) for name in models or _own_models(job)]
     known = [_known_model(each) for each in jobs]
-    for each in jobs:
+    for each, model in zip(jobs, known, strict=True):
+        check_schema_is_followed(each.model.schema, model)
         check_pack(each.members, os.environ)
         check_groups(each.source, each.model, request_limits(each.members, os.environ))
         check_videos(each.source, each.model)

@@ -77,6 +77,11 @@ def test_more_than_a_provider_takes_is_refused(tmp_path: Path) -> None:
         estimate(job)
 
 
+def test_a_schema_that_nobody_follows_is_refused_as_by_a_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="answers in plain text"):
+        estimate(Job.create(tmp_path, tmp_path / "out", preset="tags"), ["builtin:describe"])
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o-mini", "gpt-4.1-mini", "gpt-5-mini"])
 async def test_predicted_is_billed(model: str, tmp_path: Path) -> None:
