@@ -49,10 +49,11 @@ async def test_it_says_where_it_listens_and_in_the_end_what_it_did(tmp_path: Pat
     scenario = tmp_path / "night.toml"
     scenario.write_text('[[endpoint]]\nname = "east"\nrpm = 5')
     command = await start_nightcap("emulate", "--port", "0", "--scenario", scenario)
-    told = [await command.line() for _ in range(5)]
+    told = [await command.line() for _ in range(6)]
     address = told[0].split()[2].rstrip(";")
     assert told[3].split() == ["east", "--base-url", f"{address}/east/v1"]
     assert told[4].split() == ["east", f"AZURE_OPENAI_ENDPOINT={address}/east"]
+    assert told[5].split() == [f"VISION_ENDPOINT={address}"]
     async with aiohttp.ClientSession() as session, session.get(f"{address}/stats") as response:
         text = await response.text()
     assert json.loads(text)["requests"] == 0
