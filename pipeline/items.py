@@ -1,6 +1,7 @@
 """The messages that travel between the stages. Floor 0: plain values, imports nothing of ours.
 
     SourceImage -> (Probe) -> Prepared -> Request -> Answer(Reply | Failure) -> Record
+    SourceImage -> Unprepared(Failure) -> Record
 
 All are frozen and slotted. An image that fails is a value (`Failure`) that ends as a row, never an exception.
 Sizes are pixels as (width, height) as a person sees the picture, after EXIF rotation; `bytes` are lengths.
@@ -217,6 +218,17 @@ class Failure:
     model_returned: str | None = None
     request_id: str | None = None
     content_filter: tuple[FilterResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unprepared:
+    """An image that could not be made ready; with what is known of it all the same."""
+
+    image: SourceImage
+    failure: Failure
+    probe: Probe | None = None
+    content_hash: str | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pipeline.engine.asking.judging import PLAIN_TEXT, AnswerRules, judge
 from pipeline.engine.enhancing.telling import located
-from pipeline.items import Answer, Failure, Probe, Record, Reply, Request, Respondent, SourceImage
+from pipeline.items import Answer, Record, Reply, Request, Respondent, SourceImage, Unprepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,6 @@ class Reused:
     at: datetime
     bits: int | None = None
     """How far the pictures are from each other, when they are only alike (`near`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unprepared:
-    """An image that could not be made ready; with what is known of it all the same."""
-
-    image: SourceImage
-    failure: Failure
-    probe: Probe | None = None
-    content_hash: str | None = None
-    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

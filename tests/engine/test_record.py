@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.engine.asking.judging import PLAIN_TEXT, judge
-from pipeline.engine.record import Asked, Unprepared, to_record
-from pipeline.items import Failure, FilterResult, Grounding, Probe, Reply, Usage
+from pipeline.engine.record import Asked, to_record
+from pipeline.items import Failure, FilterResult, Grounding, Probe, Reply, Unprepared, Usage
 from tests.engine.making import NOON, Dollar, answer, context, image, reply, request
 
 BILLED = Usage(prompt_tokens=270, completion_tokens=30, total_tokens=300)

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from pipeline.api.attempt import Attempt, Target
-from pipeline.engine.record import Asked, Unprepared, to_record
+from pipeline.engine.record import Asked, to_record
 from pipeline.engine.stats import Ending, RunStats, Summary
-from pipeline.items import Failure, Record, Usage
+from pipeline.items import Failure, Record, Unprepared, Usage
 from tests.engine.making import Dollar, answer, context, image, reply, request
 
 TARGET = Target("here", "openai", "gpt-4o", "127.0.0.1", 80)

@@ -17,10 +17,9 @@ from pipeline.engine.live.spool import Spool
 from pipeline.engine.live.stages import Line
 from pipeline.engine.preparing.by_url import HEAD_BYTES, ByUrl, holds_header
 from pipeline.engine.preparing.preparer import Fetched, failure_of
-from pipeline.engine.record import Unprepared
 from pipeline.engine.stop import Stop
 from pipeline.errors import ImageError, NightcapError, RunError, Unavailable, UserError
-from pipeline.items import SourceImage
+from pipeline.items import SourceImage, Unprepared
 from pipeline.sources import RangedSource, RemoteSource, Source, WebReader, has_video_suffix, remote_source
 
 log = logging.getLogger(__name__)

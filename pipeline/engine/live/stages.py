@@ -23,11 +23,11 @@ from pipeline.engine.preparing.by_url import ByUrl
 from pipeline.engine.preparing.preparer import Fetched, Listed, image_of
 from pipeline.engine.providers.provider import Provider
 from pipeline.engine.raw import RawReplies
-from pipeline.engine.record import Asked, Outcome, RowContext, Unprepared, is_reused, to_record
+from pipeline.engine.record import Asked, Outcome, RowContext, is_reused, to_record
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
-from pipeline.items import Answer, Record, Reply, Request, SourceImage
+from pipeline.items import Answer, Record, Reply, Request, SourceImage, Unprepared
 from pipeline.sources import has_video_suffix
 from pipeline.store import RowsToRetry, Store
 

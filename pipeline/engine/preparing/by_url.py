@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.preparing.preparer import Fetched
 from pipeline.engine.preparing.remaking import Prepare, make_smaller
-from pipeline.engine.record import Unprepared
 from pipeline.images import NeedMoreBytes, probe
-from pipeline.items import Failure, Request, SourceImage
+from pipeline.items import Failure, Request, SourceImage, Unprepared
 
 log = logging.getLogger(__name__)
 

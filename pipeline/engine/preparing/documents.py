@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pipeline.api.options import ModelOptions
 from pipeline.api.vision.video import document_tail
 from pipeline.engine.preparing.preparer import Listed, image_of
-from pipeline.engine.record import Unprepared
-from pipeline.items import Request, Sent, SourceImage
+from pipeline.items import Request, Sent, SourceImage, Unprepared
 from pipeline.models import TRANSCRIPT_TOKENS, Model, prompt_tokens, video_tokens
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.api.payload import LabelledImage
-from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import NO_BOUNDS, ImageOptions, SendBounds, fingerprint, hash_bytes, prepare, probe
-from pipeline.items import Failure, Prepared, Probe, Request, Sent, SourceImage
+from pipeline.items import Failure, Prepared, Probe, Request, Sent, SourceImage, Unprepared
 from pipeline.texts import one_line, printable
 from pipeline.videos.containers import HEAD_BYTES, container_of
 

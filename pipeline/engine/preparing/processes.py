@@ -30,9 +30,8 @@ from pipeline.engine.preparing.wire import (
     to_worker,
     unpack_results,
 )
-from pipeline.engine.record import Unprepared
 from pipeline.errors import RunError
-from pipeline.items import Failure, Request
+from pipeline.items import Failure, Request, Unprepared
 
 log = logging.getLogger(__name__)
 

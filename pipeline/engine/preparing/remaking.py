@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from pipeline.api.payload import images_of
 from pipeline.engine.preparing.preparer import Listed, TooLarge
-from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError
-from pipeline.items import Request
+from pipeline.items import Request, Unprepared
 
 Prepare = Callable[[Sequence[Listed]], Awaitable[list[Request | Unprepared]]]
 

@@ -23,8 +23,7 @@ import msgspec
 
 from pipeline.api.payload import LabelledImage
 from pipeline.engine.preparing.preparer import Fetched, Listed, TooLarge, image_of
-from pipeline.engine.record import Unprepared
-from pipeline.items import Failure, Probe, Request, Sent, SourceImage
+from pipeline.items import Failure, Probe, Request, Sent, SourceImage, Unprepared
 from pipeline.texts import valid_unicode
 
 HEADER = struct.Struct("<QQ")

@@ -14,9 +14,8 @@ from pipeline.engine.live import fetching
 from pipeline.engine.live.fetching import ATTEMPTS, PATIENCE_SECONDS, Fetcher, fetch_images, wait_seconds
 from pipeline.engine.live.stages import Line
 from pipeline.engine.preparing.preparer import Fetched, Listed
-from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, Unavailable, UserError
-from pipeline.items import Failure, SourceImage
+from pipeline.items import Failure, SourceImage, Unprepared
 from pipeline.sources import Source, has_remote
 from pipeline.sources.groups.source import Grouped
 from pipeline.sources.several import Part, Several

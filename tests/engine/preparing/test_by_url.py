@@ -17,8 +17,7 @@ from pipeline.emulator.app import Running
 from pipeline.engine.live.stages import ask_images
 from pipeline.engine.preparing.by_url import HEAD_BYTES, MOST_REFUSED, REMADE_AT_ONCE, ByUrl, holds_header, remake
 from pipeline.engine.preparing.preparer import Fetched, Listed
-from pipeline.engine.record import Unprepared
-from pipeline.items import Answer, Request, SourceImage
+from pipeline.items import Answer, Request, SourceImage, Unprepared
 from tests.engine.making import (
     ScriptedProvider,
     answer,

@@ -3,8 +3,7 @@ from dataclasses import replace
 
 from pipeline.api.options import ModelOptions
 from pipeline.engine.preparing.documents import Documents
-from pipeline.engine.record import Unprepared
-from pipeline.items import Failure, Request, SourceImage
+from pipeline.items import Failure, Request, SourceImage, Unprepared
 from pipeline.models import find_model
 
 OPTIONS = ModelOptions(name="azure:gpt-4-vision-preview", video_index="videos")

@@ -8,10 +8,9 @@ import pytest
 
 from pipeline.api.payload import LabelledImage
 from pipeline.engine.preparing.preparer import Fit, Preparer
-from pipeline.engine.record import Unprepared
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import ImageOptions
-from pipeline.items import Failure, Prepared, Request, Sent, SourceImage
+from pipeline.items import Failure, Prepared, Request, Sent, SourceImage, Unprepared
 from tests.engine.making import MemorySource, image
 from tests.helpers.pictures import encoded, photo
 

@@ -17,10 +17,9 @@ from pipeline.engine.plan import RunOptions
 from pipeline.engine.preparing.preparer import Fetched, Preparer
 from pipeline.engine.preparing.processes import LANES, Processes, open_processes
 from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Outcome, Ready, pack_results, to_run
-from pipeline.engine.record import Unprepared
 from pipeline.errors import RunError
 from pipeline.images import ImageOptions
-from pipeline.items import Prepared, Request, SourceImage
+from pipeline.items import Prepared, Request, SourceImage, Unprepared
 from tests.engine.making import image, request
 from tests.helpers.pictures import encoded, photo
 

@@ -11,9 +11,8 @@ from pipeline.api.payload import Form, images_of, render_head, tail_template
 from pipeline.engine.preparing.preparer import Fetched, Listed, Preparer
 from pipeline.engine.preparing.remaking import make_smaller
 from pipeline.engine.preparing.rules import json_tail
-from pipeline.engine.record import Unprepared
 from pipeline.images import ImageOptions, probe
-from pipeline.items import Request, Sent, SourceImage
+from pipeline.items import Request, Sent, SourceImage, Unprepared
 from tests.engine.making import image
 from tests.helpers.pictures import encoded, photo
 

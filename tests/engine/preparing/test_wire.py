@@ -25,8 +25,7 @@ from pipeline.engine.preparing.wire import (
     unpack_images,
     unpack_results,
 )
-from pipeline.engine.record import Unprepared
-from pipeline.items import Failure, Probe, Request, Sent, SourceImage
+from pipeline.items import Failure, Probe, Request, Sent, SourceImage, Unprepared
 from tests.engine.making import image, request
 
 MOST = 1000

@@ -15,8 +15,7 @@ from pipeline.engine.live.stages import (
     record_images,
 )
 from pipeline.engine.pools import on
-from pipeline.engine.record import Unprepared
-from pipeline.items import Answer, Failure, Request, SourceImage
+from pipeline.items import Answer, Failure, Request, SourceImage, Unprepared
 from tests.engine.making import (
     MemoryStore,
     ScriptedProvider,

@@ -16,8 +16,7 @@ from pipeline.engine.live.stages import (
     next_hop,
 )
 from pipeline.engine.preparing.preparer import Listed, image_of
-from pipeline.engine.record import Unprepared
-from pipeline.items import Answer, Request, SourceImage
+from pipeline.items import Answer, Request, SourceImage, Unprepared
 from tests.engine.live.stages.staging import MB, broken, caption, each, keys, ready, run, running
 from tests.engine.making import (
     MemoryStore,

@@ -9,9 +9,8 @@ import pytest
 
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.live import stages
-from pipeline.engine.record import Unprepared
 from pipeline.errors import NightcapError, RunError, UserError
-from pipeline.items import Answer, Failure, Request, SourceImage
+from pipeline.items import Answer, Failure, Request, SourceImage, Unprepared
 from tests.engine.live.stages.staging import caption, keys, run, running
 from tests.engine.making import (
     MemoryStore,
