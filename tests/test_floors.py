@@ -33,7 +33,7 @@ ROOMS_OF_LIBRARY = {
     "obstore": {"objects", "sources", "store"},
     "aiohttp": {"api", "emulator", "sources"},  # sources: images at web addresses
     "onnxruntime": {"builtin"},
-    "msgspec": {"engine"},
+    "msgspec": {"engine", "api"},
     "py3langid": {"engine"},
     "click": {"cli"},
     "tqdm": {"progress"},

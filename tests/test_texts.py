@@ -91,3 +91,11 @@ def test_what_would_command_a_terminal_is_shown_instead() -> None:
     assert printable("a\x1b[2J\x07\x9b31m\u202egpj.exe\n\ud83d.jpg") == r"a\x1b[2J\x07\x9b31m\u202egpj.exe\n\ud83d.jpg"
     assert printable("größe 写真 😀.jpg") == "größe 写真 😀.jpg"
     assert one_line("title\x1b]0;owned\x07 end") == r"title\x1b]0;owned\x07 end"
+
+
+WORDS = st.sampled_from(["key", "api-key", "token", "sig", "bearer", "Basic", "data", "base64", "sk-", "AKIA", "eyJ"])
+
+
+@given(st.lists(WORDS | st.text("aZ09_.-", max_size=20), max_size=6).map("".join))
+def test_a_word_alone_hides_no_more_than_one_among_others(word: str) -> None:
+    assert redact(f"{word} ") == f"{redact(word)} "

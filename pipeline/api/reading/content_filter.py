@@ -20,12 +20,15 @@ def read_categories(categories: object, where: Literal["prompt", "completion"]) 
 
 def read_completion_filter(document: Mapping[str, Any], choice: Mapping[str, Any]) -> tuple[FilterResult, ...]:
     """Both verdicts of a chat completion: on the prompt (top level) and on the answer (in the choice)."""
-    results: list[FilterResult] = []
     prompts = document.get("prompt_filter_results") or document.get("prompt_annotations")
+    completion = choice.get("content_filter_results")
+    if not prompts and not completion:
+        return ()
+    results: list[FilterResult] = []
     for prompt in prompts if isinstance(prompts, list) else ():
         if isinstance(prompt, dict):
             results.extend(read_categories(prompt.get("content_filter_results"), "prompt"))
-    results.extend(read_categories(choice.get("content_filter_results"), "completion"))
+    results.extend(read_categories(completion, "completion"))
     return tuple(results)
 
 

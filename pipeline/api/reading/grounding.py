@@ -16,15 +16,16 @@ MOST_SPANS = 1000
 """A picture of the guide has four; what a server sends beyond that is looked for on the event loop."""
 
 
-def read_grounding(choice: Mapping[str, Any], content: str) -> Iterator[Grounding]:
+def read_grounding(choice: Mapping[str, Any], content: str) -> tuple[Grounding, ...]:
     """The first MOST_SPANS spans of a choice, with their places in its content without the white space around it."""
-    return islice(_spans(choice, content), MOST_SPANS)
+    enhancements = choice.get("enhancements")
+    return tuple(islice(_spans(enhancements, content), MOST_SPANS)) if enhancements else ()
 
 
-def _spans(choice: Mapping[str, Any], content: str) -> Iterator[Grounding]:
+def _spans(enhancements: object, content: str) -> Iterator[Grounding]:
     begun, ended = len(content) - len(content.lstrip()), len(content.rstrip())
     place = 0
-    for line in as_dicts(as_dict(as_dict(choice.get("enhancements")).get("grounding")).get("lines")):
+    for line in as_dicts(as_dict(as_dict(enhancements).get("grounding")).get("lines")):
         text = read_text(line.get("text")) or ""
         place = max(content.find(text, place), 0)
         for span in as_dicts(line.get("spans")):

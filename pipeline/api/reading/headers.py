@@ -20,14 +20,12 @@ def parse_duration(text: str) -> float | None:
 
     None when it is none of them, or negative: Azure sends -1 for unknown.
     """
-    text = text.strip()
-    if _DURATION.fullmatch(text):
-        seconds = sum(float(number) * _UNIT_SECONDS[unit.lower()] for number, unit in _DURATION_PART.findall(text))
-    else:
-        try:
-            seconds = float(text)
-        except ValueError:
+    try:
+        seconds = float(text)
+    except ValueError:
+        if not _DURATION.fullmatch(text.strip()):
             return None
+        seconds = sum(float(number) * _UNIT_SECONDS[unit.lower()] for number, unit in _DURATION_PART.findall(text))
     return seconds if 0 <= seconds < float("inf") else None
 
 
@@ -72,11 +70,18 @@ class RateHeaders:
 
 def read_rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
     """The rate limit headers as numbers; None when there are none."""
-    requests, tokens = _read_standing(headers, "requests"), _read_standing(headers, "tokens")
+    get = headers.get
+    requests = _read_standing(
+        get("x-ratelimit-limit-requests"), get("x-ratelimit-remaining-requests"), get("x-ratelimit-reset-requests")
+    )
+    tokens = _read_standing(
+        get("x-ratelimit-limit-tokens"), get("x-ratelimit-remaining-tokens"), get("x-ratelimit-reset-tokens")
+    )
     return RateHeaders(requests, tokens) if requests or tokens else None
 
 
-def _read_standing(headers: Mapping[str, str], kind: str) -> Standing | None:
-    texts = [headers.get(f"x-ratelimit-{name}-{kind}") for name in ("limit", "remaining", "reset")]
+def _read_standing(*texts: str | None) -> Standing | None:
+    if texts == (None, None, None):
+        return None
     limit, remaining, reset = (None if text is None else parse_duration(text) for text in texts)
     return None if limit is remaining is reset is None else Standing(limit, remaining, reset)

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.api.reading.content_filter import read_completion_filter
 from pipeline.api.reading.failures import read_failure
 from pipeline.api.reading.grounding import read_grounding
-from pipeline.api.reading.text import as_count, as_dict, parse_json, read_code, read_text
+from pipeline.api.reading.text import as_count, as_dict, as_dicts, parse_json, read_code, read_text
 from pipeline.api.reading.tool_errors import read_tool_error
 from pipeline.items import Failure, Reply, Usage
 from pipeline.texts import one_line, valid_unicode
@@ -42,7 +42,10 @@ def read_response(status: int, headers: Mapping[str, str], body: bytes) -> Reply
 
 def read_request_id(headers: Mapping[str, str]) -> str | None:
     """By which the provider knows the request."""
-    return next((one_line(headers[name]) for name in REQUEST_ID_HEADERS if name in headers), None)
+    for name in REQUEST_ID_HEADERS:
+        if (request_id := headers.get(name)) is not None:
+            return one_line(request_id)
+    return None
 
 
 def _read_completion(document: dict[str, Any], choice: dict[str, Any], request_id: str | None) -> Reply | Failure:
@@ -67,7 +70,7 @@ def _read_completion(document: dict[str, Any], choice: dict[str, Any], request_i
         model_returned=model,
         request_id=request_id,
         content_filter=content_filter,
-        grounding=tuple(read_grounding(choice, content)),
+        grounding=read_grounding(choice, content),
     )
 
 
@@ -76,11 +79,11 @@ def read_usage(usage: object) -> Usage:
     if not isinstance(usage, dict):
         return Usage()
     return Usage(
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        completion_tokens=_count(usage, "completion_tokens"),
-        total_tokens=_count(usage, "total_tokens"),
-        cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        prompt_tokens=as_count(usage.get("prompt_tokens")),
+        completion_tokens=as_count(usage.get("completion_tokens")),
+        total_tokens=as_count(usage.get("total_tokens")),
+        cached_tokens=as_count(as_dict(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        reasoning_tokens=as_count(as_dict(usage.get("completion_tokens_details")).get("reasoning_tokens")),
     )
 
 
@@ -95,10 +98,7 @@ def read_finish_reason(choice: Mapping[str, Any]) -> str | None:
 
 def _content_text(content: object) -> str:
     """`content` is a string; some compatible servers send a list of parts instead."""
-    parts = content if isinstance(content, list) else [{"text": content}]
-    texts = (part.get("text") for part in parts if isinstance(part, dict))
-    return valid_unicode("".join(text for text in texts if isinstance(text, str)))
-
-
-def _count(holder: object, name: str) -> int | None:
-    return as_count(as_dict(holder).get(name))
+    if not isinstance(content, str):
+        texts = (part.get("text") for part in as_dicts(content))
+        content = "".join(text for text in texts if isinstance(text, str))
+    return valid_unicode(content)

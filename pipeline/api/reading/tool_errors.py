@@ -5,9 +5,10 @@ and an `ErrorCode` between braces, which is no JSON (azureai-samples #114, azure
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from pipeline.api.reading.text import as_dict, as_dicts
 from pipeline.items import Failure
 from pipeline.texts import one_line
 
@@ -17,19 +18,11 @@ _REASONS = {404: "rejected:document_not_found", 408: "timeout", 429: "rate_limit
 
 def read_tool_error(choice: Mapping[str, Any], request_id: str | None) -> Failure | None:
     """What went wrong with the video or the data source; None when the choice is an answer."""
-    for content in _contents(choice):
-        if found := _ERROR.search(content):
-            code = int(found["code"])
-            reason = _REASONS.get(code) or ("server_error" if code >= 500 else f"rejected:{code}")
-            return Failure(reason, one_line(found["message"]), http_status=200, request_id=request_id)
-    return None
-
-
-def _contents(choice: Mapping[str, Any]) -> Iterator[str]:
-    messages = choice.get("messages")
-    for message in [choice, *(messages if isinstance(messages, list) else ())]:
+    for holder in (choice, *as_dicts(choice.get("messages"))):
         for name in ("message", "delta"):
-            part = message.get(name) if isinstance(message, Mapping) else None
-            content = part.get("content") if isinstance(part, Mapping) else None
-            if isinstance(content, str):
-                yield content
+            content = as_dict(holder.get(name)).get("content")
+            if isinstance(content, str) and (found := _ERROR.search(content)):
+                code = int(found["code"])
+                reason = _REASONS.get(code) or ("server_error" if code >= 500 else f"rejected:{code}")
+                return Failure(reason, one_line(found["message"]), http_status=200, request_id=request_id)
+    return None
