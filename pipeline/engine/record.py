@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from pipeline.engine.asking.judging import PLAIN_TEXT, AnswerRules, judge
+from pipeline.engine.asking.judging import PLAIN_TEXT, AnswerRules, Verdict, judge
 from pipeline.engine.enhancing.telling import located
-from pipeline.items import Answer, Record, Reply, Request, Respondent, SourceImage, Unprepared
+from pipeline.items import Answer, Failure, Grounding, Record, Reply, Request, Respondent, SourceImage, Unprepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _reused_row(outcome: Reused, run: RowContext) -> Record:
 
 def member_keys(image: SourceImage) -> tuple[str, ...] | None:
     """Of the images that were asked about together; None for one that stands for itself."""
-    return tuple(member.key for member in image.members) or None
+    return tuple(member.key for member in image.members) if image.members else None
 
 
 def _marked(metadata: Mapping[str, str] | None, original: Record, bits: int | None) -> Mapping[str, str] | None:
@@ -144,6 +144,12 @@ def _marked(metadata: Mapping[str, str] | None, original: Record, bits: int | No
     if bits is not None:
         marks = dict(zip(NEAR_DUPLICATE, (original.key, str(bits)), strict=True))
     return {**(metadata or {}), **marks} if marks else metadata
+
+
+def _grounding(result: Reply | Failure, verdict: Verdict) -> tuple[Grounding, ...]:
+    if isinstance(result, Failure) or not result.grounding:
+        return ()
+    return located(result.grounding, verdict.caption, result.caption)
 
 
 def _asked_row(outcome: Asked, run: RowContext) -> Record:
@@ -186,7 +192,7 @@ def _asked_row(outcome: Asked, run: RowContext) -> Record:
         price_date=answer.price_date,
         finish_reason=result.finish_reason,
         content_filter=result.content_filter,
-        grounding=located(result.grounding, verdict.caption, result.caption) if isinstance(result, Reply) else (),
+        grounding=_grounding(result, verdict),
         attempts=answer.attempts,
         latency_ms=answer.latency_ms,
         queue_ms=answer.queue_ms,

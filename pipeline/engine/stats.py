@@ -96,6 +96,10 @@ class RunStats:
         if reused:
             self.reused += 1
             return
+        if record.sent_bytes is not None:  # it was asked about
+            self.sent_bytes += record.sent_bytes
+            if record.content_hash:  # else its bytes never came here: the model fetches it itself
+                self.original_bytes += record.bytes or 0
         compare(self.residuals, record)
         self.prompt_tokens += record.prompt_tokens or 0
         self.completion_tokens += record.completion_tokens or 0

@@ -32,9 +32,10 @@ from pipeline.engine.flow.channel import Channel
 from pipeline.engine.live.fetching import FETCHED_BYTES, Fetcher, fetch_images
 from pipeline.engine.live.stages import Line, list_images
 from pipeline.engine.preparing.preparer import Fetched, Listed
+from pipeline.engine.record import RowContext
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
-from pipeline.items import SourceImage
+from pipeline.items import Respondent, SourceImage
 from pipeline.objects import open_objects
 from pipeline.sources import SourceOptions, open_source
 from tests.helpers.large_bucket import large_bucket
@@ -90,6 +91,7 @@ async def engine(url: str) -> int:
         done=Channel("done", 512, READERS),
         fetched=ByteBudget(FETCHED_BYTES),
         in_flight=ByteBudget(1),
+        context=RowContext("run", "request", Respondent("builtin", "describe"), "high"),
         stats=RunStats(),
         stop=Stop(SystemClock()),
     )
@@ -98,11 +100,10 @@ async def engine(url: str) -> int:
 
     async def prepare() -> None:
         nonlocal total
-        while items := await todo.get():
-            for item in items:
-                assert isinstance(item, Fetched)
-                total += len(item.files[0])
-                line.fetched.give_back(len(item.files[0]))
+        while (item := await todo.get()) is not None:
+            assert isinstance(item, Fetched)
+            total += len(item.files[0])
+            line.fetched.give_back(len(item.files[0]))
 
     with ThreadPoolExecutor(1) as lister:
         async with asyncio.TaskGroup() as group:

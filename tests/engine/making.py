@@ -108,6 +108,7 @@ def line(*, capacity: int = 4, preparers: int = 1, askers: int = 1, max_bytes: i
         done=Channel("done", capacity, senders=preparers + askers),
         fetched=ByteBudget(max_bytes),
         in_flight=ByteBudget(max_bytes),
+        context=context(),
         stats=RunStats(),
         stop=Stop(SystemClock(), 25.0),
     )

@@ -8,14 +8,12 @@ their bytes stay counted: when the one before them gets no caption, they are ask
 import asyncio
 from collections.abc import Collection
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import TypeVar
 
 from pipeline.clock import Clock, utc
-from pipeline.engine.asking.judging import judge
 from pipeline.engine.asking.near import Likeness, NearDuplicates
 from pipeline.engine.pools import on
-from pipeline.engine.record import Asked, Reused, RowContext, to_record
+from pipeline.engine.record import Reused, RowContext, to_record
 from pipeline.items import Record, Request, Status, own_prompt_of
 from pipeline.store import REUSABLE, Store
 
@@ -47,15 +45,15 @@ class Reuse:
         self._near = near
         self._leaders: dict[str, list[Request]] = {}
         """Contents that are being asked, and who waits for the answer."""
-        self._answered: dict[str, Asked] = {}
-        """The last captions, oldest first."""
+        self._answered: dict[str, Record] = {}
+        """The last rows with a caption, oldest first."""
         self._alone: dict[str, None] = {}
         """The last contents that got no caption: their copies do not wait for each other, they would queue for long."""
         self._loading = asyncio.Lock()
         self._loaded = False
 
-    async def find(self, request: Request) -> Reused | None:
-        """The answer that was paid for before, if there is one."""
+    async def find(self, request: Request) -> Record | None:
+        """The image's row with the answer that was paid for before, if there is one."""
         if not self._loaded:
             await self._load()
         if original := await self._original(_content(request)):
@@ -80,20 +78,20 @@ class Reuse:
             self._near.add(request.fingerprint, content)
         return False
 
-    def settle(self, request: Request, asked: Asked | None) -> tuple[Asked | None, list[Request]]:
-        """The end of an image that the caller was to ask: its followers, and the caption that they share.
+    def settle(self, request: Request, row: Record | None) -> tuple[Record | None, list[Request]]:
+        """The end of an image that the caller was to ask: its followers, and the row whose caption they share.
 
         None: it got no caption, so they are to be asked themselves.
         """
         content = _content(request)
         followers = self._leaders.pop(content, [])
-        if asked and judge(asked.answer.outcome, self._context.rules).status in REUSABLE:
-            _remember(self._answered, content, asked)
-            return asked, followers
+        if row and row.status in REUSABLE:
+            _remember(self._answered, content, row)
+            return row, followers
         _remember(self._alone, content, None)
         return None, followers
 
-    async def _original(self, content: str) -> Record | Asked | None:
+    async def _original(self, content: str) -> Record | None:
         if answered := self._answered.get(content):
             return answered
         content_hash, _, own_prompt = content.partition(_AND)
@@ -109,13 +107,12 @@ class Reuse:
                 await on(self._disk, self._store.load_captions)
                 self._loaded = True
 
-    def copy(self, request: Request, original: Record | Asked, like: Likeness | None = None) -> Reused:
-        """The outcome of an image whose answer is that of `original`."""
-        if isinstance(original, Asked):
-            original = to_record(original, self._context)
+    def copy(self, request: Request, original: Record, like: Likeness | None = None) -> Record:
+        """The row of an image whose answer is that of `original`."""
         if self._near and like is None and original.content_hash != request.content_hash:  # it followed one
             like = self._like(request) or Likeness("", self._near.most_bits)
-        return Reused(replace(request, body=b""), original, utc(self._clock.time()), like.bits if like else None)
+        reused = Reused(request, original, utc(self._clock.time()), like.bits if like else None)
+        return to_record(reused, self._context)
 
     def _like(self, request: Request) -> Likeness | None:
         """A picture of this run that looks alike and was asked about with the same prompt."""

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Channel(Generic[T]):
-    """FIFO, `capacity` items at most; one event loop, any number of senders and receivers."""
+    """FIFO, `capacity` items at most, none of them None; one event loop, any number of senders and receivers."""
 
     def __init__(self, name: str, capacity: int, senders: int) -> None:
         self.name = name
@@ -35,13 +35,16 @@ class Channel(Generic[T]):
         try:
             yield
         finally:
-            self._senders -= 1
-            if self._senders == 0:
-                self._wake_all(self._getters)
+            self.remove_sender()
 
     def add_sender(self) -> None:
         """One more than it was opened for."""
         self._senders += 1
+
+    def remove_sender(self) -> None:
+        self._senders -= 1
+        if self._senders == 0:
+            self._wake_all(self._getters)
 
     async def put(self, item: T) -> None:
         """Append `item`; waits while the channel is full.
@@ -62,24 +65,28 @@ class Channel(Generic[T]):
         if items:
             self._wake(self._getters)
 
-    async def get(self, at_most: int = 1) -> list[T]:
-        """What is there, at least one and `at_most` items; waits while there is none. Empty: the channel has ended."""
-        await self.wait()
-        return self.get_nowait(at_most)
+    async def get(self) -> T | None:
+        """The next item; waits while there is none. None: the channel has ended."""
+        while not self._items:
+            if not self._senders:
+                return None
+            await self._wait(self._getters)
+        return self.get_nowait()
 
     async def wait(self) -> None:
         """Until there is an item or the channel has ended."""
         while not self._items and self._senders:
             await self._wait(self._getters)
 
-    def get_nowait(self, at_most: int) -> list[T]:
-        """What is there, `at_most` items, perhaps none."""
-        taken = [self._items.popleft() for _ in range(min(at_most, len(self._items)))]
-        for _ in taken:
-            self._wake(self._putters)
+    def get_nowait(self) -> T | None:
+        """The next item, if there is one."""
+        if not self._items:
+            return None
+        item = self._items.popleft()
+        self._wake(self._putters)
         if self._items:
             self._wake(self._getters)
-        return taken
+        return item
 
     async def _wait(self, waiters: deque[asyncio.Future[None]]) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

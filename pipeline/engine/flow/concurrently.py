@@ -80,8 +80,8 @@ async def _all(
                     await todo.put(item)
 
     async def take() -> None:
-        while taken := await todo.get():
-            put(await work(taken.pop()))
+        while (item := await todo.get()) is not None:
+            put(await work(item))
 
     lister = DaemonPool(1, "list")
     try:

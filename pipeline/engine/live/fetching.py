@@ -17,6 +17,7 @@ from pipeline.engine.live.spool import Spool
 from pipeline.engine.live.stages import Line
 from pipeline.engine.preparing.by_url import HEAD_BYTES, ByUrl, holds_header
 from pipeline.engine.preparing.preparer import Fetched, failure_of
+from pipeline.engine.record import to_record
 from pipeline.engine.stop import Stop
 from pipeline.errors import ImageError, NightcapError, RunError, Unavailable, UserError
 from pipeline.items import SourceImage, Unprepared
@@ -221,9 +222,9 @@ def wait_seconds(attempt: int, rng: random.Random) -> float:
 async def fetch_images(line: Line, listed: Channel[SourceImage], fetcher: Fetcher) -> None:
     """Fetch one image at a time; as many of these loops run as files may be on their way."""
     with line.todo.sending(), line.done.sending():
-        while images := await listed.get():
+        while (image := await listed.get()) is not None:
             if not line.stop.requested:
-                await _fetch(line, fetcher, images.pop())
+                await _fetch(line, fetcher, image)
 
 
 async def _fetch(line: Line, fetcher: Fetcher, image: SourceImage) -> None:
@@ -246,4 +247,4 @@ async def _fetch(line: Line, fetcher: Fetcher, image: SourceImage) -> None:
         return
     line.fetched.give_back(taken)
     if found is not None:
-        await line.done.put(found)
+        await line.done.put(to_record(found, line.context))

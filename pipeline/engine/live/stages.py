@@ -23,7 +23,7 @@ from pipeline.engine.preparing.by_url import ByUrl
 from pipeline.engine.preparing.preparer import Fetched, Listed, image_of
 from pipeline.engine.providers.provider import Provider
 from pipeline.engine.raw import RawReplies
-from pipeline.engine.record import Asked, Outcome, RowContext, is_reused, to_record
+from pipeline.engine.record import Asked, RowContext, is_reused, to_record
 from pipeline.engine.stats import RunStats
 from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
@@ -58,10 +58,11 @@ class Line:
     """From the lister: to the fetchers, or where nothing is remote, the preparers' own `todo`."""
     todo: Channel[Listed]
     ready: Channel[Request]
-    done: Channel[Outcome]
+    done: Channel[Record]
     fetched: ByteBudget
     """Files fetched and not prepared yet."""
     in_flight: ByteBudget
+    context: RowContext
     stats: RunStats
     stop: Stop
     askers: int = 0
@@ -140,25 +141,28 @@ async def next_hop(todo: Channel[Listed]) -> list[Listed]:
 
     No more than that is taken from the channel: an image in one worker's hands is not there for an idle one.
     """
-    hop = await todo.get()
-    total = sum(map(_listed_bytes, hop))
-    while total < HOP_BYTES and len(hop) < HOP_IMAGES and (more := todo.get_nowait(1)):
-        hop += more
-        total += _listed_bytes(more[0])
+    hop: list[Listed] = []
+    total = 0
+    item = await todo.get()
+    while item is not None:
+        hop.append(item)
+        total += _listed_bytes(item)
+        item = todo.get_nowait() if total < HOP_BYTES and len(hop) < HOP_IMAGES else None
     return hop
 
 
 def _listed_bytes(item: Listed) -> int:
     """An image whose size nobody knows may be large; a video takes seconds, whatever its size."""
-    if has_video_suffix(image_of(item).key):
+    image = image_of(item)
+    if has_video_suffix(image.key):
         return HOP_BYTES
-    size = item.size if isinstance(item, Fetched) else image_of(item).bytes
+    size = item.size if isinstance(item, Fetched) else image.bytes
     return HOP_BYTES if size is None else size
 
 
 async def _pass_on(line: Line, result: Request | Unprepared) -> None:
     if isinstance(result, Unprepared):
-        await line.done.put(result)
+        await line.done.put(to_record(result, line.context))
     else:
         await line.in_flight.take(len(result.body))
         line.stats.ready += 1
@@ -179,14 +183,13 @@ class Asking:
 async def ask_images(line: Line, asking: Asking) -> None:
     """Ask one image at a time; as many of these loops run as requests may be in flight."""
     with line.done.sending():
-        while requests := await line.ready.get():
-            line.ready.add_sender()  # it may put copies back, which all are still needed for
-            with line.ready.sending():
-                await _settle(line, asking, requests.pop())
+        while (request := await line.ready.get()) is not None:
+            await _settle(line, asking, request)
+            del request
 
 
 async def _settle(line: Line, asking: Asking, request: Request) -> None:
-    """Ends in an outcome; or, when the run stops before the request left, in nothing: it waits for the next run.
+    """Ends in a row; or, when the run stops before the request left, in nothing: it waits for the next run.
 
     An image whose content is being asked at this moment is left to who asks it.
     """
@@ -198,39 +201,50 @@ async def _settle(line: Line, asking: Asking, request: Request) -> None:
         reused = None
     if reused:
         await _done(line, request, reused)
-    elif not reuse.follow(request):
-        asked = await _ask(line, asking, request)
-        caption, followers = reuse.settle(request, asked)
+    elif reuse.follow(request):
+        line.ready.add_sender()  # it may come back, and then all askers are needed
+    else:
+        row = await _ask(line, asking, request)
+        caption, followers = reuse.settle(request, row)
         if caption is None:
             line.ready.put_back(followers)
-        await _done(line, request, asked)
-        if caption:
-            for follower in followers:
+        await _done(line, request, row)
+        for follower in followers:
+            if caption:
                 await _done(line, follower, reuse.copy(follower, caption))
+            line.ready.remove_sender()
 
 
-async def _ask(line: Line, asking: Asking, request: Request) -> Asked | None:
+async def _ask(line: Line, asking: Asking, request: Request) -> Record | None:
     answer = await _answer(line, asking, request)
     if answer is None:
         return None
-    # Without its body: a row needs none, and rows wait for each other longer than requests do.
-    asked = Asked(answer.remade or replace(request, body=b""), answer)
+    asked = Asked(answer.remade or request, answer)
     if asked.request.by_url and isinstance(answer.outcome, Reply):
         asking.by_url.worked()
+    # A row at once: it needs no body, and rows wait for each other longer than requests do.
+    row = to_record(asked, line.context)
+    return row if row.reason is None else await _ask_again(line, asking, request, asked, row)
+
+
+async def _ask_again(line: Line, asking: Asking, request: Request, asked: Asked, row: Record) -> Record:
+    """The row in the end, of an image whose first answer is not a whole caption."""
+    answer = asked.answer
     again = asking.reask.again(request, answer)
     while again:
         try:
             second = await _answer(line, asking, again)
         except asyncio.CancelledError:
-            line.done.put_back([asked])  # it is paid for, and recorded when the run ends
+            line.done.put_back([row])  # it is paid for, and recorded when the run ends
             raise
         if second is None:
             break
         asked = asking.reask.both(request, again, replace(answer, remade=asked.request), second)
+        row = to_record(asked, line.context)
         # Only what a pack left out has not been asked by itself yet.
         again = asking.reask.again(again, second) if is_left_out(answer) else None
         answer = asked.answer
-    return asked
+    return row
 
 
 async def _answer(line: Line, asking: Asking, request: Request) -> Answer | None:
@@ -246,38 +260,38 @@ async def _answer(line: Line, asking: Asking, request: Request) -> Answer | None
     return answer
 
 
-async def _done(line: Line, request: Request, outcome: Outcome | None) -> None:
+async def _done(line: Line, request: Request, row: Record | None) -> None:
     line.in_flight.give_back(len(request.body))
-    if outcome:
-        await line.done.put(outcome)
+    if row:
+        await line.done.put(row)
 
 
-async def record_images(line: Line, store: Store, context: RowContext, disk: Executor, clock: Clock) -> None:
+async def record_images(line: Line, store: Store, disk: Executor, clock: Clock) -> None:
     """Write rows durably, all that came within a moment with one commit.
 
     A disk that refuses stops the run, but not the recorder: what is in flight is paid for, and tried all the same.
     """
     while await _something_to_do(line.done, clock):
-        records = take_records(line, context, COMMIT_ROWS)
+        records = take_records(line, COMMIT_ROWS)
         try:
-            await _append(line, store, context, disk, records)
+            await _append(line, store, disk, records)
         except RunError as error:
             line.stop.fail(error)
 
 
-async def record_rest(line: Line, store: Store, context: RowContext, disk: Executor) -> None:
+async def record_rest(line: Line, store: Store, disk: Executor) -> None:
     """Write what is answered and not yet written, when the other stages have ended, in whatever way."""
     try:
         if line.writing:
             await asyncio.wait([line.writing])
-        if (records := take_records(line, context, len(line.done))) or line.raw:
-            await _append(line, store, context, disk, records)
+        if (records := take_records(line, len(line.done))) or line.raw:
+            await _append(line, store, disk, records)
     finally:
-        asked = (record for record in line.unwritten if record.attempts and not is_reused(record, context))
+        asked = (record for record in line.unwritten if record.attempts and not is_reused(record, line.context))
         line.stats.set_unrecorded(list(asked))
 
 
-async def _append(line: Line, store: Store, context: RowContext, disk: Executor, records: list[Record]) -> None:
+async def _append(line: Line, store: Store, disk: Executor, records: list[Record]) -> None:
     """A row counts when the store has taken it, also if nobody waits for that any more."""
     raw = line.raw.take() if line.raw is not None else b""
 
@@ -288,14 +302,14 @@ async def _append(line: Line, store: Store, context: RowContext, disk: Executor,
                 line.raw.put_back(raw)
         else:
             for record in records:
-                line.stats.add_record(record, reused=is_reused(record, context))
+                line.stats.add_record(record, reused=is_reused(record, line.context))
 
     line.writing = asyncio.get_running_loop().run_in_executor(disk, store.append, records, raw)
     line.writing.add_done_callback(count)
     await asyncio.shield(line.writing)
 
 
-async def _something_to_do(done: Channel[Outcome], clock: Clock) -> bool:
+async def _something_to_do(done: Channel[Record], clock: Clock) -> bool:
     """Wait for rows, or until the store wants to be called without any; False when the channel has ended."""
     try:
         async with asyncio.timeout(IDLE_SECONDS):
@@ -309,19 +323,18 @@ async def _something_to_do(done: Channel[Outcome], clock: Clock) -> bool:
     return len(done) > 0
 
 
-def take_records(line: Line, context: RowContext, at_most: int) -> list[Record]:
-    """Rows for what is done, and those still unwritten.
+def take_records(line: Line, at_most: int) -> list[Record]:
+    """What is done, and the rows that are still unwritten.
 
     A cut-off caption that was asked for again in vain stays: it was paid for.
     """
     records, line.unwritten = line.unwritten, []
-    for outcome in line.done.get_nowait(at_most):
-        record = to_record(outcome, context)
+    for _ in range(at_most):
+        record = line.done.get_nowait()
+        if record is None:
+            break
         if record.caption or not line.retry or not line.retry.has_caption(record.key):
             records.append(record)
         else:
-            line.stats.add_record(record, reused=is_reused(record, context))
-        if isinstance(outcome, Asked):
-            line.stats.original_bytes += 0 if outcome.request.by_url else outcome.request.original_bytes or 0
-            line.stats.sent_bytes += outcome.request.sent.bytes
+            line.stats.add_record(record, reused=is_reused(record, line.context))
     return records

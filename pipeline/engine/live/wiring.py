@@ -59,6 +59,8 @@ async def run_stages(
     fetchers = plan.run.fetchers if has_remote(run.source) else 0
     listed: Channel[SourceImage] = Channel("listed", capacity=512, senders=1)
     todo: Channel[Listed] = Channel("todo", capacity=512, senders=fetchers or 1)
+    rules = AnswerRules(run.check_language, shape_of(plan.model.schema))
+    context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.image_detail, rules)
     line = Line(
         listed=listed if fetchers else todo,
         todo=todo,
@@ -67,14 +69,13 @@ async def run_stages(
         fetched=ByteBudget(FETCHED_BYTES),
         # A pack is a copy of its images' bodies, which are needed again when it leaves one out.
         in_flight=ByteBudget(plan.run.max_bytes_in_flight // (2 if plan.model.pack > 1 else 1)),
+        context=context,
         stats=run.stats,
         stop=run.stop,
         retry=retry,
         spool=Spool(plan.source.max_video_bytes) if asks_frames(plan.source, plan.model) else None,
         raw=run.raw,
     )
-    rules = AnswerRules(run.check_language, shape_of(plan.model.schema))
-    context = RowContext(run.id, plan.request_hash, provider.respondent, plan.model.image_detail, rules)
     by_url = ByUrl(plan.model.send == "url" and run.model.provider != "builtin")
     fetcher = Fetcher(run.source, run.stop, run.clock, random.Random(), by_url, line.spool)
     reusable = [status for status in REUSABLE if status not in plan.run.retry]
@@ -109,11 +110,11 @@ async def run_stages(
                     start(fetch_images(line, listed, fetcher), name=f"fetch-{number}")
                 for number in range(preparers):
                     start(prepare_images(line, preparing.prepare), name=f"prepare-{number}")
-                recorder = start(record_images(line, store, context, pools.disk, run.clock), name="record")
+                recorder = start(record_images(line, store, pools.disk, run.clock), name="record")
                 recorder.add_done_callback(lambda _: [task.cancel() for task in alongside])
     finally:
         try:
-            await record_rest(line, store, context, pools.disk)
+            await record_rest(line, store, pools.disk)
         finally:
             if line.spool:
                 await on(pools.disk, line.spool.close)

@@ -16,7 +16,7 @@ from PIL import Image
 from pipeline.engine.asking import near
 from pipeline.engine.asking.near import Likeness, NearDuplicates
 from pipeline.engine.asking.reuse import Reuse
-from pipeline.engine.record import Asked, to_record
+from pipeline.engine.record import NEAR_DUPLICATE, Asked, to_record
 from pipeline.errors import UserError
 from pipeline.job import Job, run_async
 from tests.engine.making import MemoryStore, answer, context, reply, request
@@ -63,7 +63,8 @@ async def test_a_likeness_of_long_ago_is_found_in_the_output() -> None:
         assert not reuse.follow(replace(request("old.jpg"), fingerprint=look))
         found = await reuse.find(replace(request("new.jpg"), fingerprint=flipped(look, 3)))
         assert found is not None
-        assert (found.original.caption, found.bits) == ("Paid for.", 3)
+        assert found.caption == "Paid for."
+        assert found.metadata == dict(zip(NEAR_DUPLICATE, ("old.jpg", "3"), strict=True))
         assert await reuse.find(replace(request("other.jpg"), fingerprint=flipped(look, 5))) is None
 
 

@@ -120,7 +120,7 @@ async def test_the_first_answer_survives_a_cancel_and_trouble_of_the_second() ->
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    rows = take_records(of, context(), 10)
+    rows = take_records(of, 10)
     assert {(row.key, row.status, row.attempts) for row in rows} == {
         ("cancelled", "truncated", 1),
         ("trouble", "truncated", 1),

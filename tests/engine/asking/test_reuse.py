@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.engine.asking import reuse as module
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.live.stages import Line, ask_images, record_rest
-from pipeline.engine.record import Asked, Reused, to_record
+from pipeline.engine.record import Asked, to_record
 from pipeline.errors import NightcapError, RunError, UserError
 from pipeline.items import OWN_PROMPT, Answer, Failure, Record, Request
 from tests.engine.making import (
@@ -46,13 +46,17 @@ async def ask_all(
                 for _ in range(provider.concurrency):
                     group.create_task(ask_images(of, shared))
         written = MemoryStore()
-        await record_rest(of, written, context(), disk)
+        await record_rest(of, written, disk)
     return of, written.rows
 
 
 async def caption(each: Request) -> Answer:
     await asyncio.sleep(0)
     return answer(reply(f"Caption of {each.content_hash}"), price=Dollar())
+
+
+def row_of(asked: Request, answered: Answer) -> Record:
+    return to_record(Asked(asked, answered), context())
 
 
 @settings(max_examples=50, deadline=None)
@@ -135,11 +139,11 @@ async def test_what_was_answered_while_the_disk_was_asked_is_not_asked_again() -
         finding = asyncio.ensure_future(reuse.find(second))
         while not store.asked.is_set():
             await asyncio.sleep(0)
-        reuse.settle(first, Asked(first, answer(reply("Paid for."))))
+        reuse.settle(first, row_of(first, answer(reply("Paid for."))))
         store.go.set()
         found = await finding
     assert found is not None
-    assert found.original.caption == "Paid for."
+    assert (found.key, found.caption) == ("b", "Paid for.")
 
 
 @pytest.mark.parametrize("error", [RunError("The quota is used up."), UserError("No permission.")])
@@ -155,7 +159,7 @@ async def test_trouble_of_the_run_settles_nobody(error: NightcapError) -> None:
 
 
 async def test_a_row_of_the_output_is_found_and_costs_nothing() -> None:
-    before = to_record(Asked(request("old.jpg", content="same"), answer(reply("Paid for."), price=Dollar())), context())
+    before = row_of(request("old.jpg", content="same"), answer(reply("Paid for."), price=Dollar()))
     store, provider = MemoryStore(rows=[replace(before, run_id="run-0")]), ScriptedProvider(caption)
     of, rows = await ask_all([request("new.jpg", content="same"), request("other.jpg")], provider, store)
     assert provider.asked == ["other.jpg"]
@@ -169,7 +173,7 @@ async def test_a_row_of_the_output_is_found_and_costs_nothing() -> None:
 
 
 async def test_an_image_whose_version_alone_changed_keeps_its_row_with_its_cost() -> None:
-    paid = to_record(Asked(request("a.jpg"), answer(reply("Paid for."), price=Dollar())), context())
+    paid = row_of(request("a.jpg"), answer(reply("Paid for."), price=Dollar()))
     before = replace(paid, run_id="run-0")
     touched = replace(request("a.jpg"), image=replace(request("a.jpg").image, version="v2"))
     of, [row] = await ask_all([touched], ScriptedProvider(caption), MemoryStore(rows=[before]))
@@ -193,8 +197,8 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             each = request(str(n))
             assert await reuse.find(each) is None
             assert not reuse.follow(each)
-            (reuse.settle(each, Asked(each, answer(reply() if n % 2 else Failure("rejected:400", "No.")))),)
+            reuse.settle(each, row_of(each, answer(reply() if n % 2 else Failure("rejected:400", "No."))))
         assert len(reuse._answered) == len(reuse._alone) == 5
         assert not reuse._leaders
-        assert isinstance(await reuse.find(request("19")), Reused)
+        assert await reuse.find(request("19"))
         assert await reuse.find(request("1")) is None

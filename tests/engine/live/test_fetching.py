@@ -12,10 +12,10 @@ from pipeline.engine.flow.byte_budget import ByteBudget
 from pipeline.engine.flow.channel import Channel
 from pipeline.engine.live import fetching
 from pipeline.engine.live.fetching import ATTEMPTS, PATIENCE_SECONDS, Fetcher, fetch_images, wait_seconds
-from pipeline.engine.live.stages import Line
+from pipeline.engine.live.stages import Line, take_records
 from pipeline.engine.preparing.preparer import Fetched, Listed
 from pipeline.errors import ImageError, RunError, Unavailable, UserError
-from pipeline.items import Failure, SourceImage, Unprepared
+from pipeline.items import Failure, Record, SourceImage
 from pipeline.sources import Source, has_remote
 from pipeline.sources.groups.source import Grouped
 from pipeline.sources.several import Part, Several
@@ -29,7 +29,7 @@ BUSY = Unavailable("s3://b/ does not answer (503 SlowDown).")
 
 async def fetched(
     source: Source, of: Line, clock: FakeClock, fetchers: int = 4, images: Sequence[SourceImage] | None = None
-) -> tuple[list[Listed], list[Unprepared]]:
+) -> tuple[list[Listed], list[Record]]:
     """All that comes out of the stage; every file is given back as soon as it came."""
     listed: Channel[SourceImage] = Channel("listed", 1000, senders=1)
     of.todo = Channel("todo", 1000, senders=fetchers)
@@ -38,9 +38,9 @@ async def fetched(
     came: list[Listed] = []
 
     async def prepare() -> None:
-        while items := await of.todo.get():
-            came.extend(items)
-            of.fetched.give_back(sum(item.size for item in items if isinstance(item, Fetched)))
+        while (item := await of.todo.get()) is not None:
+            came.append(item)
+            of.fetched.give_back(item.size if isinstance(item, Fetched) else 0)
 
     with clock.autojump():
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
@@ -50,8 +50,7 @@ async def fetched(
             with listed.sending():
                 for image in source.list() if images is None else images:
                     await listed.put(image)
-    failed = [item for item in of.done.get_nowait(1000) if isinstance(item, Unprepared)]
-    return came, failed
+    return came, take_records(of, 1000)
 
 
 def on_attempt(attempts: int, error: Exception) -> Trouble:
@@ -114,7 +113,7 @@ async def test_one_image_that_never_comes_is_a_row_that_the_next_run_asks_again(
     )
     came, failed = await fetched(source, line(), FakeClock())
     assert len(came) == 19
-    assert [(item.image.key, item.failure.reason) for item in failed] == [("3", "server_error")]
+    assert [(row.key, row.reason) for row in failed] == [("3", "server_error")]
     assert source.attempts["3"] == ATTEMPTS
 
 
@@ -130,8 +129,8 @@ async def test_an_image_that_is_gone_is_a_row_at_once() -> None:
     source = RemoteListing({"a": b"x", "b": b"x"}, lambda image, attempt: gone if image.key == "a" else None)
     came, failed = await fetched(source, line(), FakeClock())
     assert len(came) == 1
-    assert [(item.image.key, item.failure) for item in failed] == [
-        ("a", Failure("unreadable", "It is gone since it was listed."))
+    assert [(row.key, row.reason, row.message) for row in failed] == [
+        ("a", "unreadable", "It is gone since it was listed.")
     ]
     assert source.attempts["a"] == 1
 
@@ -140,7 +139,7 @@ async def test_a_bug_in_a_source_costs_one_row() -> None:
     source = RemoteListing({"a": b"x", "b": b"x"}, lambda image, attempt: ValueError("?") if image.key == "a" else None)
     came, failed = await fetched(source, line(), FakeClock())
     assert len(came) == 1
-    assert [item.failure.reason for item in failed] == ["undecodable"]
+    assert [row.reason for row in failed] == ["undecodable"]
 
 
 @pytest.mark.parametrize("error", [RunError("Credentials have expired."), UserError("No permission.")])
@@ -225,7 +224,7 @@ async def test_one_image_that_is_gone_is_named_in_the_row_of_all() -> None:
     source = RemoteListing({"a/1": b"x", "a/2": None, "b/1": b"x"})
     came, [failed] = await fetched(Grouped(source, "folder"), line(), FakeClock())
     assert [item.image.key for item in came if isinstance(item, Fetched)] == ["b"]
-    assert (failed.image.key, failed.failure) == ("a", Failure("unreadable", "a/2: The file cannot be read."))
+    assert (failed.key, failed.reason, failed.message) == ("a", "unreadable", "a/2: The file cannot be read.")
 
 
 async def test_no_more_of_a_group_is_fetched_than_memory_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +233,7 @@ async def test_no_more_of_a_group_is_fetched_than_memory_is_for(monkeypatch: pyt
     of = line()
     came, [failed] = await fetched(Grouped(source, "folder"), of, FakeClock())
     assert [item.image.key for item in came if isinstance(item, Fetched)] == ["b"]
-    assert (failed.image.key, failed.failure.reason) == ("a", "too_large")
+    assert (failed.key, failed.reason) == ("a", "too_large")
     assert of.fetched.used == 0
 
 

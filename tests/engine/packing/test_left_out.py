@@ -10,7 +10,7 @@ from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.live.stages import ask_images, take_records
 from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Record, Request, Usage
-from tests.engine.making import ScriptedProvider, answer, asking, context, line, reply, request
+from tests.engine.making import ScriptedProvider, answer, asking, line, reply, request
 
 SHARE = Usage(prompt_tokens=40, completion_tokens=3, total_tokens=43)
 LEFT_OUT = Failure("left_out", "The answer to its pack said nothing of use about it.", usage=SHARE)
@@ -35,7 +35,7 @@ async def row_after(outcomes: Sequence[Answer | Exception], *reask: str) -> tupl
         with of.ready.sending():
             await of.ready.put(request())
         await ask_images(of, asking(ScriptedProvider(next_one), disk, reask=reask))
-    [row] = take_records(of, context(), 10)
+    [row] = take_records(of, 10)
     return row, asked
 
 

@@ -21,7 +21,6 @@ from tests.engine.making import (
     ScriptedProvider,
     answer,
     asking,
-    context,
     image,
     reply,
     request,
@@ -84,7 +83,7 @@ async def running(
             shared = asking(provider, disk, store)
             for _ in range(provider.concurrency):
                 group.create_task(ask_images(of, shared))
-            group.create_task(record_images(of, store, context(), disk, ImpatientClock()))
+            group.create_task(record_images(of, store, disk, ImpatientClock()))
             yield
 
 

@@ -20,7 +20,7 @@ from pipeline.engine.live.stages import (
     take_records,
 )
 from pipeline.engine.raw import RawReplies
-from pipeline.engine.record import Asked
+from pipeline.engine.record import Asked, to_record
 from pipeline.errors import RunError
 from pipeline.items import Answer, Record, Request
 from tests.engine.live.stages.staging import ImpatientClock, broken, caption, keys, run, running
@@ -61,7 +61,7 @@ async def test_a_disk_that_refuses_once_costs_no_answer() -> None:
 async def test_rows_that_the_disk_never_took_are_left_for_a_last_try() -> None:
     of, store = line(), MemoryStore(troubles=[RunError("No space is left.")] * 50)
     await run(of, keys(1), ScriptedProvider(caption), store)
-    assert [row.key for row in take_records(of, context(), 10)] == ["0000"]
+    assert [row.key for row in take_records(of, 10)] == ["0000"]
     assert of.unwritten == []
     assert of.stats.recorded == 0, "a row counts when the store has taken it"
 
@@ -74,7 +74,7 @@ async def test_the_last_try_counts_what_it_brings_in_and_what_is_lost() -> None:
         of.raw.add("a", Target("host", "openai", "gpt-4o"), Response(200, {}, b"a reply"))
         await run(of, keys(1), ScriptedProvider(caption), store)
         with ThreadPoolExecutor(1) as disk, nullcontext() if recorded else pytest.raises(RunError):
-            await record_rest(of, store, context(), disk)
+            await record_rest(of, store, disk)
         assert store.raw.count(b"a reply") == recorded
         assert (of.stats.recorded, of.stats.unrecorded, len(store.rows)) == (recorded, 1 - recorded, recorded)
         assert of.stats.left == 1 - recorded
@@ -91,15 +91,15 @@ async def test_a_write_that_nobody_waits_for_any_more_is_counted_once() -> None:
     store = SlowStore()
     of.done = Channel("done", 4, senders=1)
     for name in "ab":
-        await of.done.put(Asked(request(name), answer(reply())))
+        await of.done.put(to_record(Asked(request(name), answer(reply())), context()))
     with ThreadPoolExecutor(1) as disk:
-        recording = asyncio.ensure_future(record_images(of, store, context(), disk, ImpatientClock()))
+        recording = asyncio.ensure_future(record_images(of, store, disk, ImpatientClock()))
         while of.writing is None:
             await asyncio.sleep(0)
         recording.cancel()
         await asyncio.wait([recording])
         asyncio.get_running_loop().call_later(0.01, may_end.set)
-        await record_rest(of, store, context(), disk)
+        await record_rest(of, store, disk)
     assert (of.stats.recorded, store.keys, of.unwritten) == (2, ["a", "b"], [])
 
 
@@ -119,23 +119,23 @@ async def test_an_answer_that_waits_for_the_recorder_survives_a_cancel() -> None
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    assert sorted(row.key for row in take_records(of, context(), 10)) == ["a", "b", "c"]
+    assert sorted(row.key for row in take_records(of, 10)) == ["a", "b", "c"]
     assert of.in_flight.used == 0
 
 
 async def test_rows_that_come_together_share_a_commit() -> None:
     clock, store, of = FakeClock(), MemoryStore(), line(capacity=1000)
     with ThreadPoolExecutor(1) as disk:
-        recording = asyncio.ensure_future(record_images(of, store, context(), disk, clock))
+        recording = asyncio.ensure_future(record_images(of, store, disk, clock))
         for name in keys(20):
-            await of.done.put(broken(image(name)))
+            await of.done.put(to_record(broken(image(name)), context()))
             await asyncio.sleep(0)
         assert store.appends == 0
         await clock.advance(stages.GATHER_STEPS * stages.GATHER_STEP_SECONDS)
         await until(lambda: store.appends == 1)
         assert len(store.rows) == 20
         for name in keys(stages.COMMIT_ROWS):
-            await of.done.put(broken(image(name)))
+            await of.done.put(to_record(broken(image(name)), context()))
         await clock.advance(stages.GATHER_STEP_SECONDS)  # a whole commit's worth waits no longer
         await until(lambda: store.appends == 2)
         recording.cancel()
