@@ -14,6 +14,8 @@ from decimal import Decimal
 from typing import Literal
 
 Status = Literal["captioned", "truncated", "filtered", "refused", "failed"]
+REUSABLE: tuple[Status, ...] = ("captioned", "truncated")
+"""Statuses of rows that hold a caption. A refusal or a failure holds none: its copies are asked themselves."""
 Mode = Literal["live", "batch", "reused"]
 
 

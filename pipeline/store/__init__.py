@@ -14,14 +14,12 @@ from pipeline.store.options import StoreOptions
 if TYPE_CHECKING:
     from pipeline.store.dataset import Store, compact, open_store, try_output
     from pipeline.store.history import completion_tokens, finished_keys, read_job, request_counts
-    from pipeline.store.keys.captioned import REUSABLE
     from pipeline.store.keys.prune import ListedKeys
     from pipeline.store.keys.retry import RowsToRetry, rows_to_retry
     from pipeline.store.schema import SCHEMA, records_to_batch
     from pipeline.store.status import ReasonCount, Status, iter_batches, read_status
 
 __all__ = [
-    "REUSABLE",
     "SCHEMA",
     "ListedKeys",
     "ReasonCount",

@@ -16,7 +16,7 @@ from typing import Literal
 
 from aiohttp import web
 
-_BODY = json.dumps(
+BODY = json.dumps(
     {
         "id": "chatcmpl-0",
         "object": "chat.completion",
@@ -27,7 +27,7 @@ _BODY = json.dumps(
         "usage": {"prompt_tokens": 786, "completion_tokens": 6, "total_tokens": 792},
     }
 ).encode()
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
 
 class _Connection(asyncio.Protocol):
@@ -55,7 +55,7 @@ class _Connection(asyncio.Protocol):
 
 async def _answer(request: web.Request) -> web.Response:
     await request.read()
-    return web.Response(body=_BODY, content_type="application/json")
+    return web.Response(body=BODY, content_type="application/json")
 
 
 async def _serve(kind: str) -> None:

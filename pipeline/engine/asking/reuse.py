@@ -8,14 +8,16 @@ their bytes stay counted: when the one before them gets no caption, they are ask
 import asyncio
 from collections.abc import Collection
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.clock import Clock, utc
-from pipeline.engine.asking.near import Likeness, NearDuplicates
 from pipeline.engine.pools import on
 from pipeline.engine.record import Reused, RowContext, to_record
-from pipeline.items import Record, Request, Status, own_prompt_of
-from pipeline.store import REUSABLE, Store
+from pipeline.items import REUSABLE, Record, Request, Status, own_prompt_of
+
+if TYPE_CHECKING:
+    from pipeline.engine.asking.near import Likeness, NearDuplicates
+    from pipeline.store import Store
 
 T = TypeVar("T")
 
@@ -29,12 +31,12 @@ class Reuse:
 
     def __init__(
         self,
-        store: Store,
+        store: "Store",
         disk: Executor,
         context: RowContext,
         clock: Clock,
         reusable: Collection[Status] = REUSABLE,
-        near: NearDuplicates | None = None,
+        near: "NearDuplicates | None" = None,
     ) -> None:
         """`reusable` says which rows of OUT will do; `near` finds pictures that look alike, if that is wanted."""
         self._store = store
@@ -107,14 +109,15 @@ class Reuse:
                 await on(self._disk, self._store.load_captions)
                 self._loaded = True
 
-    def copy(self, request: Request, original: Record, like: Likeness | None = None) -> Record:
+    def copy(self, request: Request, original: Record, like: "Likeness | None" = None) -> Record:
         """The row of an image whose answer is that of `original`."""
+        bits = like.bits if like else None
         if self._near and like is None and original.content_hash != request.content_hash:  # it followed one
-            like = self._like(request) or Likeness("", self._near.most_bits)
-        reused = Reused(request, original, utc(self._clock.time()), like.bits if like else None)
-        return to_record(reused, self._context)
+            like = self._like(request)
+            bits = like.bits if like else self._near.most_bits
+        return to_record(Reused(request, original, utc(self._clock.time()), bits), self._context)
 
-    def _like(self, request: Request) -> Likeness | None:
+    def _like(self, request: Request) -> "Likeness | None":
         """A picture of this run that looks alike and was asked about with the same prompt."""
         if not self._near or not request.fingerprint:
             return None

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pipeline.api.endpoint import azure_version, catalogue_name
 from pipeline.api.options import ModelOptions
@@ -50,7 +51,9 @@ from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
 from pipeline.models import Model, find_model, find_price
 from pipeline.objects import without_secrets
-from pipeline.store import Store, open_store, read_status
+
+if TYPE_CHECKING:
+    from pipeline.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +113,13 @@ async def run_live(
 
 async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Observer | None) -> None:
     plan, model, stats = run.plan, run.model, run.stats
-    async with open_pools() as pools, open_telemetry(environ, stats, run.clock, pools.disk) as telemetry:
+    async with (
+        open_pools() as pools,
+        open_processes(pools.image_workers, plan.run) as processes,
+        open_telemetry(environ, stats, run.clock, pools.disk) as telemetry,
+    ):
+        if not plan.model.video_index:
+            await processes.start_ahead()
         run = replace(run, telemetry=telemetry)
         form = expected_form(model, azure_version(plan.model, environ))
         await on(pools.images, _warm_up, plan.model, model, form, run.clock)
@@ -131,22 +140,21 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
         )
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)
-            async with _open_preparing(run, provider, pools, form) as preparing:
-                with _observing(observer, stats), _frozen_heap():
-                    await run_stages(run, provider, store, pools, preparing)
+            preparing = await _equip(processes, run, provider, pools, form)
+            with _observing(observer, stats), _frozen_heap():
+                await run_stages(run, provider, store, pools, preparing)
             run.metrics.set_limits(provider.limits_in_use())
             run.metrics.ended = run.clock.monotonic()
             await on(pools.disk, store.write_run, run.summarize().to_dict())
 
 
-@asynccontextmanager
-async def _open_preparing(
-    run: LiveRun, provider: Provider, pools: Pools, form: Form
-) -> AsyncIterator[Processes | Documents]:
+async def _equip(
+    processes: Processes, run: LiveRun, provider: Provider, pools: Pools, form: Form
+) -> Processes | Documents:
+    """What makes requests of images; a video of an index needs no process for that."""
     plan, model = run.plan, run.model
     if plan.model.video_index:
-        yield await on(pools.images, Documents, plan.model, model)
-        return
+        return await on(pools.images, Documents, plan.model, model)
     preparer = build_preparer(
         plan.source,
         plan.image,
@@ -157,8 +165,8 @@ async def _open_preparing(
         provider.encode,
         fingerprints=plan.run.near_duplicates > 0,
     )
-    async with open_processes(preparer, pools.image_workers, plan.run) as processes:
-        yield processes
+    processes.equip(preparer)
+    return processes
 
 
 def _asked_for(plan: Plan) -> list[MemberOptions]:
@@ -185,10 +193,12 @@ def new_run_id(clock: Clock) -> str:
 
 
 @asynccontextmanager
-async def _open_store(run: LiveRun, disk: Executor) -> AsyncIterator[Store]:
+async def _open_store(run: LiveRun, disk: Executor) -> AsyncIterator["Store"]:
     plan, opened = run.plan, ExitStack()
 
-    def open_it() -> Store:
+    def open_it() -> "Store":
+        from pipeline.store import open_store  # with Parquet: 0.2 s, in which the first process starts
+
         shape = shape_of(plan.model.schema)
         answers = shape.schema if shape else None
         return opened.enter_context(open_store(plan.out, plan.store, run.clock, run.id, plan.request_hash, answers))
@@ -205,6 +215,8 @@ async def _open_store(run: LiveRun, disk: Executor) -> AsyncIterator[Store]:
 
 
 def _other_requests(out: str, rows: int) -> str:
+    from pipeline.store import read_status
+
     cost = read_status(out).cost_usd
     spent = f" (what is there cost ${cost:.2f})" if cost else ""
     return (

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from pipeline.api.asker import Remake
 from pipeline.api.throttle import ThrottleClosed
@@ -29,7 +30,9 @@ from pipeline.engine.stop import Stop
 from pipeline.errors import NightcapError, RunError
 from pipeline.items import Answer, Record, Reply, Request, SourceImage, Unprepared
 from pipeline.sources import has_video_suffix
-from pipeline.store import RowsToRetry, Store
+
+if TYPE_CHECKING:
+    from pipeline.store import RowsToRetry, Store
 
 PAGE_IMAGES = 256
 # Small images share a hop: measured 150 us for a hop, 110 us to read, hash and splice 90 KB.
@@ -67,7 +70,7 @@ class Line:
     stop: Stop
     askers: int = 0
     """As many as requests were ever allowed to be in flight."""
-    retry: RowsToRetry | None = None
+    retry: "RowsToRetry | None" = None
     """When these alone are asked again."""
     spool: Spool | None = None
     """Where videos are asked about: those that were fetched to the disk."""
@@ -266,7 +269,7 @@ async def _done(line: Line, request: Request, row: Record | None) -> None:
         await line.done.put(row)
 
 
-async def record_images(line: Line, store: Store, disk: Executor, clock: Clock) -> None:
+async def record_images(line: Line, store: "Store", disk: Executor, clock: Clock) -> None:
     """Write rows durably, all that came within a moment with one commit.
 
     A disk that refuses stops the run, but not the recorder: what is in flight is paid for, and tried all the same.
@@ -279,7 +282,7 @@ async def record_images(line: Line, store: Store, disk: Executor, clock: Clock) 
             line.stop.fail(error)
 
 
-async def record_rest(line: Line, store: Store, disk: Executor) -> None:
+async def record_rest(line: Line, store: "Store", disk: Executor) -> None:
     """Write what is answered and not yet written, when the other stages have ended, in whatever way."""
     try:
         if line.writing:
@@ -291,7 +294,7 @@ async def record_rest(line: Line, store: Store, disk: Executor) -> None:
         line.stats.set_unrecorded(list(asked))
 
 
-async def _append(line: Line, store: Store, disk: Executor, records: list[Record]) -> None:
+async def _append(line: Line, store: "Store", disk: Executor, records: list[Record]) -> None:
     """A row counts when the store has taken it, also if nobody waits for that any more."""
     raw = line.raw.take() if line.raw is not None else b""
 

@@ -5,13 +5,13 @@ import functools
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import TYPE_CHECKING
 
 from pipeline.api.asker import Remake
 from pipeline.api.options import LimitOptions
 from pipeline.api.prompts import own_prompts
 from pipeline.api.structured.shape import shape_of
 from pipeline.engine.asking.judging import AnswerRules
-from pipeline.engine.asking.near import NearDuplicates
 from pipeline.engine.asking.reask import Reask
 from pipeline.engine.asking.reuse import Reuse
 from pipeline.engine.control.deadline import watch_deadline
@@ -38,9 +38,11 @@ from pipeline.engine.preparing.processes import Processes
 from pipeline.engine.preparing.rules import asks_frames, within_limits
 from pipeline.engine.providers.provider import Provider
 from pipeline.engine.record import RowContext
-from pipeline.items import SourceImage
+from pipeline.items import REUSABLE, SourceImage
 from pipeline.sources import close_source, has_remote, key_prefixes
-from pipeline.store import REUSABLE, ListedKeys, Store, rows_to_retry
+
+if TYPE_CHECKING:
+    from pipeline.store import ListedKeys, Store
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +53,11 @@ DONE_IMAGES = 512
 
 
 async def run_stages(
-    run: LiveRun, provider: Provider, store: Store, pools: Pools, preparing: Processes | Documents
+    run: LiveRun, provider: Provider, store: "Store", pools: Pools, preparing: Processes | Documents
 ) -> None:
     """The one TaskGroup. However it ends, what was answered is recorded."""
+    from pipeline.store import ListedKeys, rows_to_retry  # loaded by now, in the disk's thread
+
     plan, preparers = run.plan, preparing.lanes
     retry = await on(pools.disk, rows_to_retry, plan.out, plan.run.retry) if plan.run.retry else None
     fetchers = plan.run.fetchers if has_remote(run.source) else 0
@@ -79,7 +83,11 @@ async def run_stages(
     by_url = ByUrl(plan.model.send == "url" and run.model.provider != "builtin")
     fetcher = Fetcher(run.source, run.stop, run.clock, random.Random(), by_url, line.spool)
     reusable = [status for status in REUSABLE if status not in plan.run.retry]
-    near = NearDuplicates(plan.run.near_duplicates) if plan.run.near_duplicates else None
+    near = None
+    if plan.run.near_duplicates:
+        from pipeline.engine.asking.near import NearDuplicates  # with numpy
+
+        near = NearDuplicates(plan.run.near_duplicates)
     reuse = Reuse(store, pools.disk, context, run.clock, reusable, near)
     ask_otherwise: Remake = functools.partial(remake, preparing.prepare, fetcher.fetch_again, by_url)
     if isinstance(preparing, Documents):
@@ -123,7 +131,7 @@ async def run_stages(
         run.stats.pruned = await on(pools.disk, _prune, store, listed_keys)
 
 
-def _prune(store: Store, listed: ListedKeys) -> int:
+def _prune(store: "Store", listed: "ListedKeys") -> int:
     if not len(listed):
         log.warning("The source lists nothing at all, so nothing is pruned: perhaps it is not there.")
         return 0

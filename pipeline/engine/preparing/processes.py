@@ -48,17 +48,31 @@ Result = Request | Unprepared
 class Processes:
     """Prepares hops of images, in as many processes as there are cores."""
 
-    def __init__(self, preparer: Preparer, count: int, max_seconds: float, max_bytes: int) -> None:
+    def __init__(self, count: int, max_seconds: float, max_bytes: int) -> None:
         """`max_seconds` is for one hop, `max_bytes` the memory of one process."""
         self.lanes = count * LANES
         """As many hops are worked on at once."""
-        self._preparer = preparer
+        self._preparer: Preparer | None = None
         self._count = count
         self._max_seconds = max_seconds
         self._max_bytes = max_bytes
         self._workers: list[_Worker] = []
         self._free = asyncio.Semaphore(self.lanes)
         self._starting = asyncio.Lock()
+
+    async def start_ahead(self) -> None:
+        """Have one process at hand when the work comes: until it has loaded its code, the run has other things to do.
+
+        When that fails, the first who wants something prepared is told.
+        """
+        with suppress(RunError):
+            await self._start()
+
+    def equip(self, preparer: Preparer) -> None:
+        """What works on the images; to be called before `prepare`."""
+        self._preparer = preparer
+        for worker in self._workers:
+            worker.equip(preparer)
 
     async def prepare(self, images: Sequence[Listed]) -> list[Result]:
         """One result for each image, in order. Raises RunError when the trouble is not the images'."""
@@ -95,9 +109,15 @@ class Processes:
         idlest = min(self._workers, key=lambda worker: worker.busy, default=None)
         if idlest and (not idlest.busy or len(self._workers) == self._count):
             return idlest
+        assert self._preparer is not None
+        worker = await self._start()
+        worker.equip(self._preparer)
+        return worker
+
+    async def _start(self) -> "_Worker":
         worker = _Worker(self._max_seconds, self._max_bytes)
         self._workers.append(worker)  # before it is started: a start that is cancelled is ended like all others
-        await worker.start(self._preparer)
+        await worker.start()
         return worker
 
     async def close(self) -> None:
@@ -108,9 +128,9 @@ class Processes:
 
 
 @asynccontextmanager
-async def open_processes(preparer: Preparer, count: int, options: RunOptions) -> AsyncIterator[Processes]:
+async def open_processes(count: int, options: RunOptions) -> AsyncIterator[Processes]:
     """Processes for one run."""
-    processes = Processes(preparer, count, options.max_prepare_seconds, options.max_prepare_bytes)
+    processes = Processes(count, options.max_prepare_seconds, options.max_prepare_bytes)
     try:
         yield processes
     finally:
@@ -166,7 +186,7 @@ class _Worker(asyncio.Protocol):
             return START_SECONDS
         return self._max_seconds * max(max(1, len(image_of(item).members)) for item in self._hops[0].images)
 
-    async def start(self, preparer: Preparer) -> None:
+    async def start(self) -> None:
         try:
             self._socket, theirs = socket.socketpair()
             with theirs:
@@ -175,8 +195,11 @@ class _Worker(asyncio.Protocol):
             raise RunError(f"No process for images could be started: {error}") from error
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_unix_connection(lambda: self, sock=self._socket)
-        self._transport.writelines(to_worker(preparer))
         self.alive = True
+
+    def equip(self, preparer: Preparer) -> None:
+        if self._transport and self.alive:  # else it is replaced before anything is sent to it
+            self._transport.writelines(to_worker(preparer))
 
     def _spawn(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         file = _unnamed_file(LANES * LANE_BYTES)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.items import Record, Status, own_prompt_of
+from pipeline.items import REUSABLE, Record, own_prompt_of
 from pipeline.store.folders.folder import Folder
 from pipeline.store.journal import Journal
 from pipeline.store.keys.hashes import Hashes, HashIndex
@@ -24,9 +24,6 @@ from pipeline.store.schema import RowSchema, row_to_record
 
 COLUMNS = ("content_hash", "request_hash", "status")
 """What `add_part` needs of each row."""
-
-REUSABLE: tuple[Status, ...] = ("captioned", "truncated")
-"""Statuses whose rows hold a caption. A refusal or a failure holds none: its copies are asked themselves."""
 
 _HEX_DIGITS = 16
 _ROW_GROUPS = 4

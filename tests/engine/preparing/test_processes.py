@@ -114,7 +114,8 @@ def text_tokens(own: str | None, labels: Sequence[str]) -> int:
 async def processes(notes: Path, count: int = 1, seconds: float = 30) -> AsyncIterator[Processes]:
     preparer = Preparer(Trouble(notes).read, ImageOptions(), same, body, tokens, text_tokens)
     options = RunOptions(max_prepare_seconds=seconds, max_prepare_bytes=2 * 1024**3)
-    async with open_processes(preparer, count, options) as opened:
+    async with open_processes(count, options) as opened:
+        opened.equip(preparer)
         yield opened
 
 
