@@ -10,14 +10,16 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pybase64
 
-from pipeline.api.options import ModelOptions
 from pipeline.api.structured.shape import RUNGS, Rung, Shape, shape_of
-from pipeline.api.vision.extensions import Extension
 from pipeline.errors import ImageError
+
+if TYPE_CHECKING:  # the processes that splice know neither
+    from pipeline.api.options import ModelOptions
+    from pipeline.api.vision.extensions import Extension
 
 MaxTokensName = Literal["max_tokens", "max_completion_tokens"]
 Parameter = Literal["max_tokens", "temperature", "detail", "response_format"]
@@ -38,7 +40,7 @@ class Form:
     schema_told: bool = False
     """The shape also stands in the system message on the first rung: a server of which nothing is known may hold its
     model to a schema that the model has not seen, or not at all."""
-    extension: Extension | None = None
+    extension: "Extension | None" = None
 
     def correct(self, parameter: Parameter) -> "Form | None":
         """As it wants it after refusing `parameter`: the limit under its other name (reasoning models want the newer
@@ -57,7 +59,7 @@ class Form:
         return replace(corrected, max_tokens_name=other)
 
 
-def render_head(options: ModelOptions, form: Form, pack: int = 1) -> bytes:
+def render_head(options: "ModelOptions", form: Form, pack: int = 1) -> bytes:
     """The chat-completions body up to the prompt, for every request of a job with so many images to caption.
 
     The limit is always sent: some Azure deployments default to 16 tokens.
@@ -153,7 +155,7 @@ class TailTemplate:
         return b"".join((text, self.middle, json.dumps(url).encode()[1:-1], _END))
 
 
-def tail_template(options: ModelOptions) -> TailTemplate:
+def tail_template(options: "ModelOptions") -> TailTemplate:
     detail = json.dumps(options.image_detail).encode()
     middle = b'},{"type":"image_url","image_url":{"detail":' + detail + b',"url":"'
     return TailTemplate(json.dumps(options.prompt).encode(), middle)

@@ -26,7 +26,7 @@ from PIL import (
 )
 
 from pipeline.errors import ImageError
-from pipeline.images.probe import is_complete, probe
+from pipeline.images.probe import check_pixels, is_complete, probe
 from pipeline.items import Probe
 
 _Decoder = Callable[[io.BytesIO], Image.Image]
@@ -85,15 +85,6 @@ def image_errors(data: bytes, kind: str) -> Iterator[None]:
         if "truncated" in str(error).lower() or not is_complete(kind, data):
             raise ImageError("truncated_file", f"The {kind} file is cut off; fetch it again.") from error
         raise ImageError("undecodable", f"The {kind} data are damaged: {error}.") from error
-
-
-def check_pixels(header: Probe, max_pixels: int) -> None:
-    """Raise ImageError `bomb` for an image that is not to be decoded."""
-    if header.width * header.height > max_pixels:
-        size = f"{header.width}x{header.height}"
-        raise ImageError(
-            "bomb", f"{size} pixels are more than max_pixels = {max_pixels}; shrink it or raise the limit."
-        )
 
 
 @cache

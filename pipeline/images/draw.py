@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.images.pixels import decode_rgb
+from pipeline.images.rgb import decode_rgb
 
 Polygon = Sequence[tuple[float, float]]
 """(x, y) corners as fractions 0..1 of the picture's sides."""

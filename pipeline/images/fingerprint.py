@@ -8,9 +8,6 @@ colours of a grid of 4x4 cells belong to it.
 from functools import cache
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from pipeline.images.decode import image_errors, open_image
 from pipeline.images.options import ImageOptions
 
 if TYPE_CHECKING:
@@ -30,6 +27,9 @@ def fingerprint(data: bytes) -> bytes | None:
     3 ms for a JPEG of 1024x768. Raises ImageError as `prepare` does.
     """
     import numpy as np
+    from PIL import Image
+
+    from pipeline.images.decode import image_errors, open_image
 
     header, image = open_image(data, ImageOptions().max_pixels)
     with image_errors(data, header.format):

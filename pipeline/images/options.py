@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from pipeline.errors import UserError
+from pipeline.errors import ImageError, UserError
+
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,20 @@ class SendBounds:
 
     def take(self, data: bytes) -> bool:
         return self.file_bytes is None or len(data) <= self.file_bytes.most
+
+    def within(self, size: Size) -> Size:
+        """The same, or smaller where a side is too long."""
+        longest, bound = max(size), self.side_px
+        if bound is None or longest <= bound.most:
+            return size
+        if not self.may_shrink:
+            raise ImageError(
+                "too_large",
+                f"A side of {longest} pixels is more than may be sent, {bound.most:,} ({bound.source}); choose an "
+                "image policy that shrinks it.",
+            )
+        width, height = (max(1, side * bound.most // longest) for side in size)
+        return width, height
 
 
 NO_BOUNDS = SendBounds()

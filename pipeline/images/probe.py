@@ -66,6 +66,15 @@ def probe_from(read_head: Callable[[int], bytes]) -> Probe:
             count = more.count
 
 
+def check_pixels(header: Probe, max_pixels: int) -> None:
+    """Raise ImageError `bomb` for an image that is not to be decoded."""
+    if header.width * header.height > max_pixels:
+        size = f"{header.width}x{header.height}"
+        raise ImageError(
+            "bomb", f"{size} pixels are more than max_pixels = {max_pixels}; shrink it or raise the limit."
+        )
+
+
 def is_complete(kind: str, data: bytes) -> bool:
     """Whether a file of format `kind` ends as it should, at a glance. False may also mean an unusual end."""
     return _FAMILIES[kind].is_complete(data)

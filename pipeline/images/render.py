@@ -8,7 +8,8 @@ from PIL import Image
 
 from pipeline.images.colour import flattened, keeps_its_colours, resizable, to_srgb
 from pipeline.images.decode import UPRIGHT, image_errors
-from pipeline.images.resize import Size, resize
+from pipeline.images.options import Size
+from pipeline.images.resize import resize
 from pipeline.items import Probe
 
 TURNS = {

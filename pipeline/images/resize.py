@@ -5,7 +5,8 @@ from functools import cache
 
 from PIL import Image
 
-Size = tuple[int, int]
+from pipeline.images.options import Size
+
 Box = tuple[float, float, float, float]
 Resize = Callable[[Image.Image, Size, Box], Image.Image]
 

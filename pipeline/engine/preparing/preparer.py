@@ -8,15 +8,14 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.api.payload import LabelledImage
 from pipeline.errors import ImageError, RunError, UserError
 from pipeline.images import NO_BOUNDS, ImageOptions, SendBounds, fingerprint, hash_bytes, prepare, probe
 from pipeline.items import Failure, Prepared, Probe, Request, Sent, SourceImage, Unprepared
+from pipeline.sources.files import uri_of
 from pipeline.texts import one_line, printable
-from pipeline.videos.containers import HEAD_BYTES, container_of
 
 if TYPE_CHECKING:
     from pipeline.engine.preparing.videos import VideoPreparer
@@ -231,7 +230,7 @@ def _held(listed: Listed) -> tuple[SourceImage, bytes | None]:
     if not isinstance(listed, Fetched) or image.members:
         return image, None
     if listed.path:
-        return replace(image, uri=Path(listed.path).as_uri()), None
+        return replace(image, uri=uri_of(listed.path)), None
     return image, listed.files[0]
 
 
@@ -261,7 +260,11 @@ def _common(values: Sequence[T]) -> T | None:
 
 
 def _with_hint(failure: Failure, file: bytes | None) -> Failure:
-    kind = container_of(file[:HEAD_BYTES]) if file and failure.reason == "unsupported_format" else None
+    if not file or failure.reason != "unsupported_format":
+        return failure
+    from pipeline.videos.containers import HEAD_BYTES, container_of
+
+    kind = container_of(file[:HEAD_BYTES])
     return (
         replace(failure, message=f"This is a video ({kind}); --video captions it by its frames.") if kind else failure
     )

@@ -1,4 +1,4 @@
-"""The model's rules, bound to a Preparer: what leaves for another process, which imports no more than this needs."""
+"""The model's rules, bound to a Preparer; what of them leaves for another process imports no more than it needs."""
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,21 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.api.options import ModelOptions
-from pipeline.api.payload import Form, LabelledImage, TailTemplate, tail_template
+from pipeline.api.payload import Form, TailTemplate, tail_template
 from pipeline.api.structured.counting import request_tokens
+from pipeline.engine.preparing.carried import Known, TextTokens, send_bounds, tail_of
 from pipeline.engine.preparing.preparer import Encode, Fit, Preparer
 from pipeline.errors import UserError
-from pipeline.images import Bound, ImageOptions, SendBounds
-from pipeline.items import Failure, Prepared, SourceImage
+from pipeline.images import ImageOptions
+from pipeline.items import Failure, SourceImage
 from pipeline.models import Model, RequestLimits, best_dimensions, text_tokens
 from pipeline.sources import Reader, SourceOptions, asks_videos
 from pipeline.videos import check_installed
 
 if TYPE_CHECKING:
     from pipeline.engine.preparing.videos import VideoPreparer
-
-TEXT_BYTES = 1_000_000
-"""Of a request's body, left for all that is no image: prompts, schema, labels."""
 
 
 def build_preparer(
@@ -66,9 +64,9 @@ def _preparer(
         image_options(images, model),
         best_fit(options, model),
         encode,
-        functools.partial(model.image_tokens, detail=options.image_detail),
-        functools.partial(_text_tokens, options, model, form, common),
-        functools.partial(send_bounds, images, options, limits),
+        Known(functools.partial(model.image_tokens, detail=options.image_detail)),
+        TextTokens(common, functools.partial(_text_tokens, options, model, form, common)),
+        Known(functools.partial(send_bounds, images.max_sent_bytes, limits, options.image_policy != "original")),
         videos,
         fingerprints=fingerprints,
     )
@@ -86,9 +84,8 @@ def frames_sent(options: ModelOptions, limits: RequestLimits) -> int:
 
 def best_fit(options: ModelOptions, model: Model) -> Fit:
     """By the job's policy. UserError, when it is called, for a detail or policy that the model does not know."""
-    return functools.partial(
-        best_dimensions, model, detail=options.image_detail, policy=options.image_policy, max_shrink=options.max_shrink
-    )
+    detail, policy, max_shrink = options.image_detail, options.image_policy, options.max_shrink
+    return Known(functools.partial(best_dimensions, model, detail=detail, policy=policy, max_shrink=max_shrink))
 
 
 def image_options(options: ImageOptions, model: Model) -> ImageOptions:
@@ -96,21 +93,6 @@ def image_options(options: ImageOptions, model: Model) -> ImageOptions:
     if model.provider != "compatible":
         return options
     return replace(options, pass_through=tuple(kind for kind in options.pass_through if kind in ("jpeg", "png")))
-
-
-def send_bounds(images: ImageOptions, options: ModelOptions, limits: RequestLimits, count: int) -> SendBounds:
-    """What one of `count` images in a request must keep to."""
-    known = [Bound(limit.most, limit.source) for limit in (limits.image_bytes,) if limit]
-    if whole := limits.request_bytes:
-        known.append(Bound((whole.most - TEXT_BYTES) * 3 // 4 // count, whole.source))  # four bytes of base64 for three
-    if images.max_sent_bytes is not None:
-        known.append(Bound(images.max_sent_bytes, "max_sent_bytes of the job"))
-    side = limits.side_px(count)
-    return SendBounds(
-        min(known, key=lambda bound: bound.most, default=None),
-        Bound(side.most, side.source) if side else None,
-        may_shrink=options.image_policy != "original",
-    )
 
 
 def check_groups(source: SourceOptions, options: ModelOptions, limits: RequestLimits) -> None:
@@ -137,21 +119,7 @@ def within_limits(listing: Iterable[SourceImage], limits: RequestLimits) -> Iter
 
 def json_tail(template: TailTemplate) -> Encode:
     """What HTTP endpoints take."""
-    return functools.partial(_json_tail, template)
-
-
-def image_itself(image: Prepared | str | Sequence[LabelledImage], prompt: str | None) -> bytes:
-    """What the built-in describer takes."""
-    assert not isinstance(image, str), "it fetches nothing"
-    return image.data if isinstance(image, Prepared) else image[0].data  # of a video it is given one frame
-
-
-def _json_tail(template: TailTemplate, image: Prepared | str | Sequence[LabelledImage], prompt: str | None) -> bytes:
-    if isinstance(image, str):
-        return template.render_url(image, prompt)
-    if isinstance(image, Prepared):
-        return template.render(image.format, image.data, prompt)
-    return template.render_several(image, prompt)
+    return functools.partial(tail_of, template)
 
 
 def _text_tokens(
@@ -162,10 +130,7 @@ def _text_tokens(
     own_prompt: str | None,
     labels: Sequence[str],
 ) -> int | None:
-    """Tokens of a request but for the images; `common` are those with the job's prompt.
-
-    Only a prompt of an image's own, or labels, have the vocabulary loaded (0.3 s, 47 MB in each process).
-    """
+    """Tokens of a request but for the images; `common` are those with the job's prompt."""
     total = common if own_prompt is None else request_tokens(options, model, form, (0,), own_prompt)
     for label in labels:
         tokens = text_tokens(model, label)

@@ -10,8 +10,8 @@ from pipeline.api.limits.limiter import LimitUse
 from pipeline.api.options import LimitOptions
 from pipeline.api.pool.member import Tariff
 from pipeline.clock import Clock, utc
+from pipeline.engine.preparing.carried import image_itself
 from pipeline.engine.preparing.preparer import failure_of
-from pipeline.engine.preparing.rules import image_itself
 from pipeline.items import Answer, Failure, Reply, Request, Respondent, Usage
 
 BUILTIN = Target("builtin", "builtin", "describe")

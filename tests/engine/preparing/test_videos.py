@@ -10,8 +10,9 @@ from PIL import Image
 
 from pipeline.api.options import DEFAULT_VIDEO_PROMPT, ModelOptions
 from pipeline.api.payload import Form, images_of, tail_template
+from pipeline.engine.preparing.carried import image_itself
 from pipeline.engine.preparing.preparer import Fetched, Preparer, TooLarge
-from pipeline.engine.preparing.rules import build_preparer, image_itself, json_tail
+from pipeline.engine.preparing.rules import build_preparer, json_tail
 from pipeline.images import ImageOptions, hash_bytes
 from pipeline.items import Request, SourceImage, Unprepared
 from pipeline.models import Limit, RequestLimits, find_model
