@@ -164,7 +164,10 @@ def test_a_number_too_large_for_its_column_becomes_null(number: int) -> None:
 
 @pytest.mark.parametrize("cost", [Decimal("1e9"), Decimal("1e30"), Decimal("NaN"), Decimal("Infinity")])
 def test_a_cost_that_is_no_price_becomes_null(cost: Decimal) -> None:
-    assert records_to_batch([row("k", cost_usd=cost)])["cost_usd"].to_pylist() == [None]
+    given = [cost, Decimal("0.5"), Decimal("0E-30"), None]
+    batch = records_to_batch([row(f"{n}", cost_usd=each) for n, each in enumerate(given)])
+    assert batch["cost_usd"].to_pylist() == [None, Decimal("0.5"), Decimal(0), None]
+    assert records_to_batch([row("free", cost_usd=Decimal("0E-30"))])["cost_usd"].to_pylist() == [Decimal(0)]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=[])), max_size=5))
