@@ -43,6 +43,9 @@ OnReply = Callable[[str, Target, Response], None]
 """Called with the image's key and what an endpoint answered, whatever it was."""
 
 
+_NO_USAGE = Usage()
+
+
 class Asker:
     """Asks a pool of endpoints. Shared by all asking tasks of a run."""
 
@@ -116,7 +119,7 @@ class Asker:
             outcome = member.read(response)
             admission.rates = read_rate_headers(response.headers)
         admission.used_tokens = outcome.usage.total_tokens
-        admission.verdict = _verdict(outcome)
+        admission.verdict = "answered" if isinstance(outcome, Reply) else _verdict(outcome)
         return outcome
 
     def _judge(self, failure: Failure, course: "_Course", permit: Permit, now: float) -> Decision:
@@ -180,10 +183,10 @@ class _Course:
         self._counted = 0
         self._reason = ""
         self._since = 0.0
-        self._began: float | None = None
+        self._began = 0.0
         self.paid_for: Failure | None = None
         """The last failure that is on the bill."""
-        self.usage = Usage()
+        self.usage = _NO_USAGE
         self._billed: list[tuple[int | None, int | None]] = []
         """Image and prompt tokens predicted of each request that is on the bill."""
         self._latency_ms = self._queue_ms = 0
@@ -194,23 +197,25 @@ class _Course:
         """A request leaves."""
         self.member = member
         self.tries += 1
-        if self._began is None:
+        if self.tries == 1:
             self._began = now
 
     def receives(self, outcome: Reply | Failure, permit: Permit, latency_seconds: float, queue_seconds: float) -> None:
         """Take in what one attempt came to and cost, whether its answer is of use or not."""
-        if isinstance(outcome, Failure) and outcome.usage != Usage():
-            self.paid_for = outcome
+        usage, price = outcome.usage, permit.price
         self._latency_ms, self._queue_ms = round(latency_seconds * 1000), round(queue_seconds * 1000)
-        self.usage = self.usage.plus(outcome.usage) if self.tries > 1 else outcome.usage
-        if outcome.usage.prompt_tokens is not None:
+        self.usage = self.usage.plus(usage) if self.tries > 1 else usage
+        if usage.prompt_tokens is not None:
             self._billed.append((self.request.predicted_image_tokens, self.request.predicted_prompt_tokens))
-        cost = permit.price.cost(outcome.usage) if permit.price else None
-        if permit.price and cost is not None:
-            self._cost = cost + (self._cost or 0)
-            self._price_date = permit.price.price_date
-        if cost is None and isinstance(outcome, Failure) and not may_be_billed(outcome):
-            cost = Decimal(0)
+        cost = price.cost(usage) if price else None
+        if price and cost is not None:
+            self._cost = cost if self._cost is None else self._cost + cost
+            self._price_date = price.price_date
+        if isinstance(outcome, Failure):
+            if usage != _NO_USAGE:
+                self.paid_for = outcome
+            if cost is None and not may_be_billed(outcome):
+                cost = Decimal(0)
         permit.billed_usd = cost
 
     def counts(self, reason: str, image_to_blame: bool) -> int:
@@ -236,7 +241,6 @@ class _Course:
 
     def answer(self, outcome: Reply | Failure, clock: Clock) -> Answer:
         assert self.member is not None
-        assert self._began is not None
         return Answer(
             outcome=outcome,
             respondent=self.member.respondent,
@@ -265,12 +269,10 @@ def _image_seconds(decision: Wait | Rest) -> float:
     return decision.seconds if isinstance(decision, Wait) else decision.image_seconds
 
 
-def _verdict(outcome: Reply | Failure) -> Verdict | None:
-    """What an outcome says about the endpoint's state."""
-    if isinstance(outcome, Reply):
-        return "answered"
-    if outcome.reason == "rate_limited":
+def _verdict(failure: Failure) -> Verdict | None:
+    """What a failure says about the endpoint's state."""
+    if failure.reason == "rate_limited":
         return "rate_limited"
-    if outcome.code == "slow_down":
+    if failure.code == "slow_down":
         return "slow_down"
-    return "troubled" if outcome.reason in TRANSIENT_REASONS else None
+    return "troubled" if failure.reason in TRANSIENT_REASONS else None

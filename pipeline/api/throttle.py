@@ -38,13 +38,17 @@ class Reservation:
         self._avoid = avoid
 
     async def __aenter__(self) -> Permit:
-        self._permit = await self._throttle._admit(self._request, self._retry, self._avoid)
-        return self._permit
+        throttle, request, avoid = self._throttle, self._request, self._avoid
+        permit = throttle._admit_at_once(request, avoid) or await throttle._admit_in_turn(request, self._retry, avoid)
+        self._permit = permit
+        return permit
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._throttle._settle(self._permit)
+        throttle = self._throttle
+        throttle.pool.settle(self._permit, throttle._clock.monotonic())
+        throttle._move_lines()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,14 +119,17 @@ class Throttle:
             _answer(place.may_leave, None)
         self._move_line()  # empties the line and stops its timer
 
-    async def _admit(self, request: Request, retry: bool, avoid: Member | None) -> Permit:
+    def _admit_at_once(self, request: Request, avoid: Member | None) -> Permit | None:
+        """The usual case without limits: no future, no turn of the loop. None: it has to wait for its turn."""
+        if self._closed or self._retries or self._line:
+            return None
+        now = self._clock.monotonic()
+        member = self.pool.choose(request, avoid, now)
+        return self.pool.admit(member, request, now) if isinstance(member, Member) else None
+
+    async def _admit_in_turn(self, request: Request, retry: bool, avoid: Member | None) -> Permit:
         if self._closed:
             raise ThrottleClosed
-        if not self._retries and not self._line:
-            now = self._clock.monotonic()
-            if isinstance(member := self.pool.choose(request, avoid, now), Member):
-                # The usual case without limits: no future, no turn of the loop.
-                return self.pool.admit(member, request, now)
         place = _Place(request, avoid, asyncio.get_running_loop().create_future())
         (self._retries if retry else self._line).append(place)
         self._move_line()
@@ -136,10 +143,6 @@ class Throttle:
         if permit is None:
             raise ThrottleClosed
         return permit
-
-    def _settle(self, permit: Permit) -> None:
-        self.pool.settle(permit, self._clock.monotonic())
-        self._move_lines()
 
     def _move_lines(self) -> None:
         """A place is free, and perhaps money, for which other lines wait too."""

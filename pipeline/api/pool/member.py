@@ -19,6 +19,8 @@ from pipeline.models import Price
 
 log = logging.getLogger(__name__)
 
+DAY_SECONDS = 24 * 3600
+
 
 class Tariff:
     """The price of the day."""
@@ -26,14 +28,16 @@ class Tariff:
     def __init__(self, clock: Clock, price_on: Callable[[date], Price | None]) -> None:
         self._clock = clock
         self._price_on = price_on
-        self._day: date | None = None
+        self._day: int | None = None
+        """In days since the Unix epoch: a day in UTC, as is the date."""
         self._price: Price | None = None
 
     def today(self) -> Price | None:
         """None: unknown."""
-        day = utc(self._clock.time()).date()
+        now = self._clock.time()
+        day = int(now // DAY_SECONDS)
         if day != self._day:
-            self._day, self._price = day, self._price_on(day)
+            self._day, self._price = day, self._price_on(utc(now).date())
         return self._price
 
 
@@ -99,9 +103,12 @@ class Member:
 
     def wait_seconds(self, request: Request, now: float) -> float | None:
         """Seconds until it may be asked this; 0 means now, None means when another request to it has ended."""
+        tokens = self._cost.of(request) if self.limiter.tokens else 0
+        wait = self.limiter.wait_seconds(tokens, now)
+        if wait is None or not self.health.resting:
+            return wait
         rest = self.health.wait_seconds(now)
-        wait = None if rest is None else self.limiter.wait_seconds(self._cost.of(request), now)
-        return None if rest is None or wait is None else max(rest, wait)
+        return None if rest is None else max(rest, wait)
 
     def admit(self, request: Request, now: float) -> Permit:
         """The request leaves."""

@@ -67,14 +67,16 @@ class Pool:
 
     def settle(self, permit: Permit, now: float) -> None:
         """A request ended."""
-        self._end(permit)
+        if permit.probe:
+            permit.member.health.probed()
         if self.budget:
             self.budget.settle(permit.reserved_usd, permit.billed_usd, permit.margin)
         permit.member.limiter.settle(permit.admission, now)
 
     def withdraw(self, permit: Permit) -> None:
         """A request that had its permit was never sent."""
-        self._end(permit)
+        if permit.probe:
+            permit.member.health.probed()
         if self.budget:
             self.budget.give_back(permit.reserved_usd)
         permit.member.limiter.withdraw(permit.admission)
@@ -102,8 +104,3 @@ class Pool:
     def _worst_usd(self, member: Member, request: Request) -> Decimal:
         assert self.budget is not None
         return self.budget.worst_usd(request, member.options.model.max_tokens, member.tariff.today())
-
-    @staticmethod
-    def _end(permit: Permit) -> None:
-        if permit.probe:
-            permit.member.health.probed()
