@@ -3,7 +3,8 @@
     SourceImage -> (Probe) -> Prepared -> Request -> Answer(Reply | Failure) -> Record
     SourceImage -> Unprepared(Failure) -> Record
 
-All are frozen and slotted. An image that fails is a value (`Failure`) that ends as a row, never an exception.
+All are slotted, and frozen but for Record. An image that fails is a value (`Failure`) that ends as a row, never an
+exception.
 Sizes are pixels as (width, height) as a person sees the picture, after EXIF rotation; `bytes` are lengths.
 """
 
@@ -269,11 +270,12 @@ class Answer:
     """Of the whole run, which it ends with: what was paid for before that is a row all the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """One row of the output: exactly one per listed image, whatever happened to it.
 
     Field names, order and meaning are the columns of schema version 1; `store.schema` gives their Arrow types.
+    Not frozen, though nobody changes one: that alone takes 5.5 us of the 7.6 that making 46 fields took.
     """
 
     key: str

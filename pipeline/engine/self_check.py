@@ -7,7 +7,7 @@ from decimal import Decimal
 from pipeline.items import Record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Residual:
     """Billed minus predicted prompt tokens of one model at one detail."""
 
@@ -25,9 +25,12 @@ class Residual:
         """Off by half a token or more in the mean: a rule that has changed, not one odd image in a thousand."""
         return abs(self.mean) >= 0.5
 
-    def with_image(self, residual: int) -> "Residual":
-        largest = residual if abs(residual) > abs(self.largest) else self.largest
-        return Residual(self.images + 1, self.total + residual, largest)
+    def add(self, residual: int) -> None:
+        """Take one image in."""
+        self.images += 1
+        self.total += residual
+        if abs(residual) > abs(self.largest):
+            self.largest = residual
 
     def usd(self, per_input_token: Decimal) -> Decimal:
         """What the difference cost; negative when less was billed than predicted."""
@@ -43,7 +46,9 @@ def compare(residuals: Residuals, record: Record) -> None:
     predicted, billed = record.predicted_prompt_tokens, record.prompt_tokens
     if predicted is not None and billed is not None:
         key = (record.model, record.detail or "")
-        residuals[key] = residuals.get(key, Residual()).with_image(billed - predicted)
+        if key not in residuals:
+            residuals[key] = Residual()
+        residuals[key].add(billed - predicted)
 
 
 def residuals_to_list(residuals: Mapping[tuple[str, str], Residual], per_input_token: Decimal | None) -> list[object]:

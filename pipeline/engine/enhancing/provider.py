@@ -5,19 +5,18 @@ Images are looked at only a little ahead of the model: what was found and never 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pipeline.api.asker import Remake
-from pipeline.api.limits.limiter import LimitUse
-from pipeline.api.options import LimitOptions
 from pipeline.api.payload import with_more
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.engine.enhancing.finders import Finder, Sought
 from pipeline.engine.enhancing.telling import as_grounding, tell
 from pipeline.engine.providers.http import ApiProvider
+from pipeline.engine.providers.provider import Wrapper
 from pipeline.errors import RunError
 from pipeline.items import Answer, Failure, Found, Reply, Request
 from pipeline.models import Model, text_tokens
@@ -45,7 +44,7 @@ class Question:
         return replace(request, body=with_more(request.body, more), predicted_prompt_tokens=predicted)
 
 
-class EnhancedProvider:
+class EnhancedProvider(Wrapper[ApiProvider]):
     """An ApiProvider with a Finder before it."""
 
     def __init__(
@@ -57,11 +56,9 @@ class EnhancedProvider:
         on_spent: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_spent` is called when there is no money to look at more, and the model was asked about all looked at."""
+        super().__init__(inner)
         self.lost_usd = Decimal(0)
         """Paid for looking at images that were not asked about: the run stopped in between."""
-        self.respondent = inner.respondent
-        self.encode = inner.encode
-        self._inner = inner
         self._finder = finder
         self._question = question
         self._workers = workers
@@ -76,16 +73,6 @@ class EnhancedProvider:
     def concurrency(self) -> int:
         """With those that are looked at, so that the model never waits for them."""
         return self._inner.concurrency + self._finder.ahead
-
-    @property
-    def limits(self) -> Mapping[str, LimitOptions]:
-        return self._inner.limits
-
-    def set_limits(self, name: str, limits: LimitOptions) -> None:
-        self._inner.set_limits(name, limits)
-
-    def limits_in_use(self) -> dict[str, LimitUse]:
-        return self._inner.limits_in_use()
 
     def stop(self) -> None:
         self._finder.stop()

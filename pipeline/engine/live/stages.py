@@ -39,10 +39,11 @@ PAGE_IMAGES = 256
 HOP_IMAGES = 16
 HOP_BYTES = 1024 * 1024
 # A durable commit costs the same 1 to 3 ms for one row as for 256, so rows wait up to 50 ms for each other. Asked in
-# short steps: a full channel must not wait, or 256 rows in 50 ms would be the most that a run can write.
+# two steps: a full channel must not wait for long, or 256 rows in 50 ms would be the most that a run can write. More
+# steps would wake the loop more often than anything else does.
 COMMIT_ROWS = 256
-GATHER_STEPS = 10
-GATHER_STEP_SECONDS = 0.005
+GATHER_STEPS = 2
+GATHER_STEP_SECONDS = 0.025
 # Without rows the store is called now and then, so that its lock stays alive and waiting rows become a part in time.
 IDLE_SECONDS = 10.0
 

@@ -5,20 +5,17 @@ Asking tasks meet here: who completes a pack, or waited long enough, asks for al
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.api.asker import Remake
-from pipeline.api.limits.limiter import LimitUse
-from pipeline.api.options import LimitOptions
 from pipeline.api.pool.member import Tariff
 from pipeline.api.throttle import ThrottleClosed
 from pipeline.clock import Clock, Timer
 from pipeline.engine.packing.joining import Packing
 from pipeline.engine.packing.splitting import ReadEntry, read_caption, split_answer
-from pipeline.engine.preparing.preparer import Encode
-from pipeline.engine.providers.provider import Provider
-from pipeline.items import Answer, Failure, Reply, Request, Respondent
+from pipeline.engine.providers.provider import Provider, Wrapper
+from pipeline.items import Answer, Failure, Reply, Request
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +35,13 @@ class _Seat:
     """Its answer; or the whole pack, which it is to ask."""
 
 
-class PackingProvider:
+class PackingProvider(Wrapper[Provider]):
     """Another provider, asked in packs."""
 
     def __init__(
         self, inner: Provider, packing: Packing, clock: Clock, tariff: Tariff, read: ReadEntry = read_caption
     ) -> None:
-        self.respondent: Respondent = inner.respondent
-        self.encode: Encode = inner.encode
-        self._inner = inner
+        super().__init__(inner)
         self._packing = packing
         self._clock = clock
         self._tariff = tariff
@@ -58,16 +53,6 @@ class PackingProvider:
     @property
     def concurrency(self) -> int:
         return self._inner.concurrency * self._packing.size
-
-    @property
-    def limits(self) -> Mapping[str, LimitOptions]:
-        return self._inner.limits
-
-    def set_limits(self, name: str, limits: LimitOptions) -> None:
-        self._inner.set_limits(name, limits)
-
-    def limits_in_use(self) -> dict[str, LimitUse]:
-        return self._inner.limits_in_use()
 
     def stop(self) -> None:
         """Who waits for a pack learns it at once: asking raises ThrottleClosed now."""

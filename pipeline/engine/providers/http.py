@@ -1,7 +1,8 @@
 """Chat-completions endpoints as a provider."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from pipeline.api.asker import Asker, Remake
 from pipeline.api.limits.limiter import LimitUse
@@ -31,9 +32,11 @@ class ApiProvider:
         self.limits[name] = limits
         self._throttle.set_limits(limits, name)
 
-    async def ask(self, request: Request, remake: Remake, leaves: Callable[[], None] | None = None) -> Answer:
+    def ask(
+        self, request: Request, remake: Remake, leaves: Callable[[], None] | None = None
+    ) -> Coroutine[Any, Any, Answer]:
         """`leaves` is called when a request goes out."""
-        return await self._asker.ask(request, remake, leaves)
+        return self._asker.ask(request, remake, leaves)
 
     def stop(self) -> None:
         self._throttle.close()

@@ -1,7 +1,7 @@
 """The face that everything behind it has."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from pipeline.api.asker import Remake
 from pipeline.api.limits.limiter import LimitUse
@@ -49,3 +49,25 @@ class Provider(Protocol):
     def set_limits(self, name: str, limits: LimitOptions) -> None:
         """The user allows something else from now on; `concurrency` changes with it."""
         ...
+
+
+Inner = TypeVar("Inner", bound=Provider)
+
+
+class Wrapper(Generic[Inner]):
+    """A provider before another one; passes on what it has nothing to add to."""
+
+    def __init__(self, inner: Inner) -> None:
+        self.respondent: Respondent = inner.respondent
+        self.encode: Encode = inner.encode
+        self._inner = inner
+
+    @property
+    def limits(self) -> Mapping[str, LimitOptions]:
+        return self._inner.limits
+
+    def set_limits(self, name: str, limits: LimitOptions) -> None:
+        self._inner.set_limits(name, limits)
+
+    def limits_in_use(self) -> dict[str, LimitUse]:
+        return self._inner.limits_in_use()
