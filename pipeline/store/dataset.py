@@ -121,8 +121,6 @@ class Store:
             self._finished = self._load(request_hash)
             self._captioned = CaptionedContent(folder, self._journal, request_hash, rows)
             self._journal.begin(rows.arrow)
-            # Where there is pandas, pyarrow imports it for its first conversion: 0.7 s that no answer should wait.
-            records_to_batch(())
             undo.pop_all()
         folder.hurry = True  # rows can wait in the journal
 

@@ -18,6 +18,9 @@ import traceback
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+# What a Preparer is made of, loaded before it comes (30 ms): the run is still opening its output.
+import pipeline.engine.preparing.carried
+import pipeline.models  # noqa: F401
 from pipeline.engine.preparing.preparer import Preparer
 from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Outcome, pack_results, to_run, unpack_images
 from pipeline.errors import RunError
