@@ -87,20 +87,22 @@ class Asker:
             async with self._throttle.reserve(course.request, retry=course.tries > 0, avoid=course.member) as permit:
                 if leaves:
                     leaves()
-                sent, form = clock.monotonic(), permit.member.form
-                course.sends(permit.member, clock.time())
-                outcome = await self._try(course.request, permit)
+                member = permit.member
+                sent, form = clock.monotonic(), member.form
+                course.sends(member, clock.time())
+                response = await member.client.post(*member.body(course.request))
                 received = clock.monotonic()
+                outcome = self._read(response, course.request, permit)
                 course.receives(outcome, permit, received - sent, sent - queued)
                 if isinstance(outcome, Reply):
-                    permit.member.worked(permit)
+                    member.worked(permit)
                 else:
                     decision = self._judge(outcome, course, permit, received)
             body_bytes = len(course.request.body)
-            ends = isinstance(outcome, Reply) or await self._ends(decision, course, permit.member, form, remake)
+            ends = isinstance(outcome, Reply) or await self._ends(decision, course, member, form, remake)
             trouble = None if ends else self._throttle.pool.lost()
             again = not ends and trouble is None
-            self._on_attempt(Attempt(permit.member.target, outcome, received - sent, sent - queued, body_bytes, again))
+            self._on_attempt(Attempt(member.target, outcome, received - sent, sent - queued, body_bytes, again))
             if trouble:
                 raise RunError(trouble)
             if ends:
@@ -108,9 +110,9 @@ class Asker:
             if isinstance(decision, Wait | Rest) and (seconds := _image_seconds(decision)):
                 await self._throttle.sleep(seconds)
 
-    async def _try(self, request: Request, permit: Permit) -> Reply | Failure:
+    def _read(self, response: Response | Failure, request: Request, permit: Permit) -> Reply | Failure:
+        """What came of it, and what it says about the endpoint's limits."""
         member, admission = permit.member, permit.admission
-        response = await member.client.post(*member.body(request))
         if isinstance(response, Failure):
             outcome: Reply | Failure = response
         else:

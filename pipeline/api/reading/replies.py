@@ -10,7 +10,7 @@ from pipeline.api.reading.content_filter import read_completion_filter
 from pipeline.api.reading.failures import read_failure
 from pipeline.api.reading.grounding import read_grounding
 from pipeline.api.reading.text import as_count, as_dict, as_dicts, parse_json, read_code, read_text
-from pipeline.api.reading.tool_errors import read_tool_error
+from pipeline.api.reading.tool_errors import TOOL_ERROR_MARK, read_tool_error
 from pipeline.items import Failure, Reply, Usage
 from pipeline.texts import one_line, valid_unicode
 
@@ -31,7 +31,9 @@ def read_response(status: int, headers: Mapping[str, str], body: bytes) -> Reply
     choices = document.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(choice, dict):
-        return read_tool_error(choice, request_id) or _read_completion(document, choice, request_id)
+        # One scan of the body spares all answers but the odd one a look into each text of theirs.
+        failed = read_tool_error(choice, request_id) if TOOL_ERROR_MARK in body else None
+        return failed or _read_completion(document, choice, request_id)
     if document.get("error"):  # some gateways answer 200 with an error inside
         return read_failure(status, headers, document, body, request_id)
     return Failure(

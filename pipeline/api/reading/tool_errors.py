@@ -12,6 +12,8 @@ from pipeline.api.reading.text import as_dict, as_dicts
 from pipeline.items import Failure
 from pipeline.texts import one_line
 
+TOOL_ERROR_MARK = b"ErrorMessage"
+"""Stands in every body that holds such an error."""
 _ERROR = re.compile(r'\{"ErrorMessage":\s*(?P<message>.*?),\s*"ErrorCode":\s*(?P<code>\d{3})\}', re.DOTALL)
 _REASONS = {404: "rejected:document_not_found", 408: "timeout", 429: "rate_limited"}
 

@@ -12,7 +12,6 @@ class Histogram:
     """Counts of whole numbers, milliseconds for all we use it for; 7 KB, however many."""
 
     def __init__(self) -> None:
-        self.count = 0
         self.largest = 0
         self._buckets = [0] * (_bucket(MOST) + 1)
 
@@ -20,15 +19,14 @@ class Histogram:
         """A value, not below 0."""
         if value > self.largest:
             self.largest = value = min(value, MOST)
-        self.count += 1
         self._buckets[_bucket(value)] += 1
 
     def percentile(self, share: float) -> int | None:
         """The value that a `share` of all (0 to 1) does not exceed, rounded up to its bucket; None without values."""
-        seen = 0
+        seen, total = 0, sum(self._buckets)
         for value, count in self._filled():
             seen += count
-            if seen >= share * self.count:
+            if seen >= share * total:
                 return min(value, self.largest)
         return None
 
