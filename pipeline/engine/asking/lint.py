@@ -60,7 +60,7 @@ _PIVOT = re.compile(
 def find_flaw(text: str, check_language: LanguageCheck | None = None) -> tuple[str, str] | None:
     """(reason, message) of an answer that is no caption: `empty_reply`, `refused`, `repetition`, `wrong_language`.
 
-    Remembers the last texts: an answer is judged for its row, for its copies and for whether to ask once more.
+    Remembers the last texts: an answer that is none is judged for its row, and for whether and how to ask once more.
     """
     if is_empty(text):
         return "empty_reply", "The model answered with nothing."
@@ -85,16 +85,19 @@ def is_refusal(text: str) -> bool:
 
 
 def is_endless(text: str) -> bool:
-    """Whether the text ends in one passage again and again. Takes 30 us."""
+    """Whether the text ends in one passage again and again. Takes a microsecond."""
     end = len(text.rstrip(".,;:!?-\u2013\u2026 \n\"'"))
     if end <= REPEATED_CHARACTERS:
         return False
-    for period in range(1, min(LONGEST_PASSAGE, end // 2) + 1):
-        start = end
-        while start > period and text[start - 1] == text[start - 1 - period]:
-            start -= 1
-        passage = text[end - period : end]
-        enough = max(REPEATED_CHARACTERS, REPEATS * period)
-        if end - start >= enough and any(map(str.isalnum, passage)):
+    # What repeats itself has its last characters once more, one passage before.
+    last = text[end - REPEATED_CHARACTERS : end]
+    farthest = max(0, end - REPEATED_CHARACTERS - LONGEST_PASSAGE)
+    before = text.rfind(last, farthest, end - 1)
+    while before >= 0:
+        period = end - REPEATED_CHARACTERS - before
+        start = end - max(REPEATED_CHARACTERS, REPEATS * period)
+        repeats = start >= period and text[start:end] == text[start - period : end - period]
+        if repeats and any(map(str.isalnum, text[end - period : end])):
             return True
+        before = text.rfind(last, farthest, before + REPEATED_CHARACTERS - 1)
     return False
