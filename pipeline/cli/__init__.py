@@ -3,6 +3,7 @@
 Command modules import nothing heavy at their top: `nightcap --help` loads them all and must stay under 0.2 s.
 """
 
+import gc
 import io
 import os
 import sys
@@ -37,6 +38,7 @@ for command in (run, estimate, status, retry, compact, models, tokens, request, 
 
 def main() -> None:
     """Entry point: the exit code comes from the command or from the error's class."""
+    gc.set_threshold(10_000)  # by default it looks for garbage after 700 objects: a tenth of the time a start takes
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a bar or a name shows `?` instead
     open_log()
