@@ -76,7 +76,9 @@ class LocalFiles:
     def _whole(self, file: int, size: int) -> bytes:
         if size > self._max_bytes:
             raise ImageError("too_large", f"The file has {size} bytes, more than max_bytes = {self._max_bytes}.")
-        data = _read(file, size + 1)  # one more than there should be, to notice that it grows
+        data = os.read(file, size + 1)  # one more than there should be, to notice that it grows
+        if len(data) < size:  # one call reads 2 GB at most
+            data += _read(file, size + 1 - len(data))
         if len(data) != size:
             raise ImageError("unreadable", "The file changed while it was read; the next run takes it up.")
         return data

@@ -11,19 +11,20 @@ import time
 from collections.abc import Callable, Sequence
 
 from pipeline.engine.live.stages import HOP_IMAGES
-from pipeline.engine.preparing.wire import Outcome, pack_results, take_outcome, to_run, unpack_results
+from pipeline.engine.preparing.wire import FilledLane, Lane, Outcome, pack_results, take_outcome, to_run, unpack_results
 from pipeline.items import Probe, Request, Sent
 from tests.engine.making import request
 
 REQUESTS = [request(f"{number}.jpg", b"x" * 1000) for number in range(HOP_IMAGES)]
 IMAGES = [made.image for made in REQUESTS]
+MEMORY = memoryview(bytearray(100_000))
 
 
 def by_msgpack() -> Sequence[object]:
-    packed, bodies = pack_results(REQUESTS)
-    message = take_outcome(bytearray(b"".join(to_run(Outcome(packed), bodies))), 10**9)
+    packed = pack_results(REQUESTS, Lane(MEMORY))
+    message = take_outcome(bytearray(b"".join(to_run(Outcome(packed)))), 10**9)
     assert message
-    return unpack_results(IMAGES, message[0].results, message[1])
+    return unpack_results(IMAGES, message[0].results, FilledLane(MEMORY))
 
 
 def by_pickle() -> Sequence[object]:

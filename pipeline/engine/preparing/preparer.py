@@ -105,13 +105,10 @@ class Preparer:
         self._fingerprints = fingerprints
 
     def __call__(self, images: Sequence[Listed]) -> list[Request | Unprepared]:
-        """One result for each image, in order. Several small ones share a hop: it costs as much as preparing one.
+        """One result for each image, in order. Raises RunError when the trouble is not the image's."""
+        return [self.prepare(image) for image in images]
 
-        Raises RunError when the trouble is not the image's.
-        """
-        return [self._prepare(image) for image in images]
-
-    def _prepare(self, listed: Listed) -> Request | Unprepared:
+    def prepare(self, listed: Listed) -> Request | Unprepared:
         image, file = _held(listed)
         if image.failure:
             return Unprepared(image, image.failure)

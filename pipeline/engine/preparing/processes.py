@@ -23,7 +23,9 @@ from pipeline.engine.plan import RunOptions
 from pipeline.engine.preparing.preparer import Listed, Preparer, image_of
 from pipeline.engine.preparing.wire import (
     LANE_BYTES,
+    FilledLane,
     Garbled,
+    Lane,
     Outcome,
     pack_images,
     take_outcome,
@@ -41,6 +43,9 @@ START_SECONDS = 60.0
 END_SECONDS = 1.0
 # What Python and the linker need to find the same code; no credentials.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_", "LD_", "DYLD_", "PYTHON", "TMPDIR", "TZ", "OMP_")
+# glibc would give the memory of each image back to the system, to have it cleared and mapped again for the next one:
+# 6,000 page faults for 12 megapixels, a sixth of the time that preparing takes. Now it keeps up to 64 MiB.
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024)}
 
 Result = Request | Unprepared
 
@@ -233,9 +238,10 @@ class _Worker(asyncio.Protocol):
             answer.set_exception(_Died("The process is gone.", blamed=False, hung=False))
             return answer
         hop = _Hop(images, self._lanes.pop(), answer)
-        packed, blobs = pack_images(images)
         with self._room(hop) as room:
-            transport.writelines(to_worker((hop.lane, packed), blobs, room))
+            lane = Lane(room)
+            packed = pack_images(images, lane)
+        transport.writelines(to_worker((hop.lane, packed), lane.beside))
         self._hops.append(hop)
         if len(self._hops) == 1:
             self._watch()
@@ -284,11 +290,11 @@ class _Worker(asyncio.Protocol):
                 while self._process and self._process.poll() is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.002)
 
-    def _answered(self, outcome: Outcome, blobs: bytes) -> None:
+    def _answered(self, outcome: Outcome, beside: bytes) -> None:
         if not self._hops:
             raise Garbled("an answer that nobody waits for")
         hop = self._hops[0]  # until its answer is known to be one: else it is to blame
-        results = [] if outcome.run_error is not None else self._results(hop, outcome, blobs)
+        results = [] if outcome.run_error is not None else self._results(hop, outcome, beside)
         self._hops.popleft()
         self._watch()
         for level, text in outcome.log:
@@ -300,11 +306,9 @@ class _Worker(asyncio.Protocol):
                 hop.answer.set_result(results)
         self._lanes.append(hop.lane)
 
-    def _results(self, hop: _Hop, outcome: Outcome, blobs: bytes) -> list[Result]:
-        if blobs:
-            return unpack_results(hop.images, outcome.results, blobs)
+    def _results(self, hop: _Hop, outcome: Outcome, beside: bytes) -> list[Result]:
         with self._room(hop) as room:
-            return unpack_results(hop.images, outcome.results, room)
+            return unpack_results(hop.images, outcome.results, FilledLane(room, beside))
 
     def _room(self, hop: _Hop) -> memoryview:
         return memoryview(self._memory)[hop.lane * LANE_BYTES : (hop.lane + 1) * LANE_BYTES]
@@ -343,7 +347,7 @@ class _Worker(asyncio.Protocol):
 
 def _environment() -> dict[str, str]:
     passed_on = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
-    return passed_on | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    return passed_on | _KEEP_MEMORY | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
 
 
 def _unnamed_file(size: int) -> int:

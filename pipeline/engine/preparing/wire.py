@@ -4,7 +4,7 @@
     worker -> run    an Outcome without results when it is ready; then for each hop an Outcome
 
 A message is HEADER, its document, and the blobs (files read already, or bodies) that found no room in the lane's
-memory.
+memory. Both sides go through the blobs in the same order, so that each knows where the next one lies.
 
 The worker trusts the run: documents for it are pickles, of flat tuples (pickling the items, frozen and slotted, takes
 four times as long). The run does not trust a worker, which a hostile image may have taken over: what comes from it is
@@ -14,7 +14,7 @@ MessagePack, read as these types and nothing else, and every length in it is che
 
 import pickle
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Annotated, Any
@@ -84,10 +84,49 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Outcome).decode
 
 
-def pack_images(images: Sequence[Listed]) -> tuple[list[Packed], list[bytes]]:
-    """Plain tuples, and the blobs of those that were read already."""
+class Lane:
+    """The blobs of a hop, put one after the other into its memory. Those that find no room there go by the socket."""
+
+    def __init__(self, memory: memoryview) -> None:
+        self._memory = memory
+        self._at = 0
+        self.beside: list[bytes] = []
+        """What found no room."""
+
+    def put(self, blob: bytes) -> None:
+        end = self._at + len(blob)
+        if end > len(self._memory):
+            self.beside.append(blob)
+        else:
+            self._memory[self._at : end] = blob
+            self._at = end
+
+
+class FilledLane:
+    """The same on the other side: blobs are taken in the order in which they were put."""
+
+    def __init__(self, memory: memoryview, beside: bytes = b"") -> None:
+        self._memory = memory
+        self._at = 0
+        self._beside = beside
+        self._beside_at = 0
+
+    def take(self, length: int) -> bytes:
+        """Raises Garbled for more than came."""
+        end = self._at + length
+        if end <= len(self._memory):
+            blob = bytes(self._memory[self._at : end])
+            self._at = end
+            return blob
+        begin, self._beside_at = self._beside_at, self._beside_at + length
+        if self._beside_at > len(self._beside):
+            raise Garbled("a body that ends beyond its room")
+        return self._beside[begin : self._beside_at]
+
+
+def pack_images(images: Sequence[Listed], lane: Lane) -> list[Packed]:
+    """Plain tuples; those that were read already are put into `lane`."""
     packed: list[Packed] = []
-    blobs: list[bytes] = []
     for item in images:
         match item:
             case SourceImage():
@@ -98,27 +137,24 @@ def pack_images(images: Sequence[Listed]) -> tuple[list[Packed], list[bytes]]:
             case TooLarge(image, sent):
                 about = ("TooLarge", _pack_image(image), [(part.label, part.format) for part in sent])
                 files = tuple(part.data for part in sent)
-        blobs += files
+        for file in files:
+            lane.put(file)
         packed.append((*about, *map(len, files)))
-    return packed, blobs
+    return packed
 
 
-def unpack_images(packed: Sequence[Packed], blobs: bytes | memoryview) -> list[Listed]:
-    """The same images again; `blobs` holds what was read, one after the other."""
+def unpack_images(packed: Sequence[Packed], lane: FilledLane) -> list[Listed]:
+    """The same images again."""
     images: list[Listed] = []
-    at = 0
     for kind, own, *rest in packed:
         image = _unpack_image(own)
         if kind is None:
             images.append(image)
             continue
         about, *lengths = rest
-        files = []
-        for length in lengths:
-            files.append(bytes(blobs[at : at + length]))
-            at += length
+        files = tuple(map(lane.take, lengths))
         if kind == "Fetched":
-            images.append(Fetched(image, tuple(files), *about))
+            images.append(Fetched(image, files, *about))
         else:
             parts = zip(about, files, strict=True)
             images.append(TooLarge(image, tuple(LabelledImage(label, form, data) for (label, form), data in parts)))
@@ -140,10 +176,17 @@ def _with_members(values: Packed, members: Packed) -> Packed:
     return (*values[:_MEMBERS], members, *values[_MEMBERS + 1 :])
 
 
-def pack_results(results: Sequence[Request | Unprepared]) -> tuple[list[Ready | Broken], list[bytes]]:
-    """Without their images, which the run has, and the bodies of those that are ready."""
-    bodies = [result.body for result in results if isinstance(result, Request)]
-    return [_pack(result) for result in results], bodies
+def pack_results(results: Iterable[Request | Unprepared], lane: Lane) -> list[Ready | Broken]:
+    """Without their images, which the run has. Each body is put into `lane` as it comes: the processor has it at hand.
+
+    Measured: 86 us to make a small image ready and put it there, 95 when all of a hop are made first.
+    """
+    packed = []
+    for result in results:
+        if isinstance(result, Request):
+            lane.put(result.body)
+        packed.append(_pack(result))
+    return packed
 
 
 def _pack(result: Request | Unprepared) -> Ready | Broken:
@@ -158,36 +201,27 @@ def _pack(result: Request | Unprepared) -> Ready | Broken:
 
 
 def unpack_results(
-    images: Sequence[Listed], packed: Sequence[Ready | Broken], bodies: bytes | memoryview
+    images: Sequence[Listed], packed: Sequence[Ready | Broken], lane: FilledLane
 ) -> list[Request | Unprepared]:
-    """The same results again; `bodies` holds the bodies one after the other. Raises Garbled where that cannot be."""
+    """The same results again. Raises Garbled where they cannot be those of `images`."""
     if len(packed) != len(images):
         raise Garbled(f"{len(packed)} results for {len(images)} images")
     results: list[Request | Unprepared] = []
-    at = 0
     for item, made in zip(images, packed, strict=True):
         image = image_of(item)
-        _check_probe(made.probe)
+        if made.probe:
+            _check_sides(made.probe.width, made.probe.height)
         if isinstance(made, Broken):
             failure = Failure(made.failure.reason, made.failure.message)  # it has nothing else to say
             results.append(Unprepared(image, failure, made.probe, made.content_hash, made.bytes))
             continue
         _check_sides(made.sent.width, made.sent.height)
-        end = at + made.body_bytes
-        if end > len(bodies):
-            raise Garbled("a body that ends beyond its room")
-        results.append(_request(image, made, bytes(bodies[at:end])))
-        at = end
+        results.append(_request(image, made, lane.take(made.body_bytes)))
     return results
 
 
-def _check_probe(probe: Probe | None) -> None:
-    if probe:
-        _check_sides(probe.width, probe.height)
-
-
-def _check_sides(*sides: int | None) -> None:
-    if not all(side is None or 0 <= side < 2**31 for side in sides):
+def _check_sides(width: int | None, height: int | None) -> None:
+    if not (0 <= (width or 0) < 2**31 and 0 <= (height or 0) < 2**31):
         raise Garbled("an image whose sides cannot be")
 
 
@@ -199,31 +233,25 @@ def _request(image: SourceImage, made: Ready, body: bytes) -> Request:
     )  # fmt: skip
 
 
-def to_worker(content: object, blobs: Sequence[bytes] = (), memory: memoryview | None = None) -> list[bytes]:
-    """What to send for `content`. Its blobs are put into `memory` where they fit, else they follow in the stream."""
-    return _message(pickle.dumps(content, pickle.HIGHEST_PROTOCOL), blobs, memory)
+def to_worker(content: object, beside: Sequence[bytes] = ()) -> list[bytes]:
+    """What to send for `content`, and for those of its blobs that found no room in the lane."""
+    return _message(pickle.dumps(content, pickle.HIGHEST_PROTOCOL), beside)
 
 
-def to_run(outcome: Outcome, bodies: Sequence[bytes] = (), memory: memoryview | None = None) -> list[bytes]:
+def to_run(outcome: Outcome, beside: Sequence[bytes] = ()) -> list[bytes]:
     """The same in the other direction."""
-    return _message(_encode(outcome), bodies, memory)
+    return _message(_encode(outcome), beside)
 
 
-def _message(document: bytes, blobs: Sequence[bytes], memory: memoryview | None) -> list[bytes]:
-    following = sum(map(len, blobs))
-    if memory is not None and following <= LANE_BYTES:
-        at = 0
-        for blob in blobs:
-            memory[at : at + len(blob)] = blob
-            at += len(blob)
-        return [HEADER.pack(len(document), 0), document]
-    return [HEADER.pack(len(document), following), document, *blobs]
+def _message(document: bytes, beside: Sequence[bytes]) -> list[bytes]:
+    return [HEADER.pack(len(document), sum(map(len, beside))), document, *beside]
 
 
 def take_outcome(received: bytearray, most_bytes: int) -> tuple[Outcome, bytes] | None:
-    """The first message for the run, taken out of what was received, and its bodies; None while it is not whole.
+    """The first message for the run, taken out of what was received, and what came beside the lane; None while it is
+    not whole.
 
-    Raises Garbled: for bodies of more than `most_bytes`, too, which nobody should wait for.
+    Raises Garbled: for more than `most_bytes`, too, which nobody should wait for.
     """
     if len(received) < HEADER.size:
         return None
@@ -238,6 +266,6 @@ def take_outcome(received: bytearray, most_bytes: int) -> tuple[Outcome, bytes] 
             outcome = _decode(view[HEADER.size : end])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Garbled("no outcome of a hop") from error
-        bodies = bytes(view[end : end + following])
+        beside = bytes(view[end : end + following])
     del received[: end + following]
-    return outcome, bodies
+    return outcome, beside

@@ -22,7 +22,16 @@ from typing import Any, BinaryIO
 import pipeline.engine.preparing.carried
 import pipeline.models  # noqa: F401
 from pipeline.engine.preparing.preparer import Preparer
-from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Outcome, pack_results, to_run, unpack_images
+from pipeline.engine.preparing.wire import (
+    HEADER,
+    LANE_BYTES,
+    FilledLane,
+    Lane,
+    Outcome,
+    pack_results,
+    to_run,
+    unpack_images,
+)
 from pipeline.errors import RunError
 from pipeline.texts import valid_unicode
 
@@ -50,17 +59,16 @@ def _serve(stream: BinaryIO, connection: socket.socket, memory: memoryview, log:
     connection.sendall(b"".join(to_run(Outcome())))
     _silence_decoders()
     while True:
-        content, blobs = _receive(stream)
-        lane, packed = content
-        room = memory[lane * LANE_BYTES : (lane + 1) * LANE_BYTES]
-        images = unpack_images(packed, blobs or room)
+        (number, packed), blobs = _receive(stream)
+        room = memory[number * LANE_BYTES : (number + 1) * LANE_BYTES]
+        images, lane = unpack_images(packed, FilledLane(room, blobs)), Lane(room)
         try:
-            results, bodies = pack_results(preparer(images))
+            results = pack_results(map(preparer.prepare, images), lane)
         except RunError as error:
-            outcome, bodies = Outcome([], valid_unicode(str(error)), log.take()), []
+            outcome, lane = Outcome([], valid_unicode(str(error)), log.take()), Lane(room)
         else:
             outcome = Outcome(results, None, log.take())
-        for part in to_run(outcome, bodies, room):
+        for part in to_run(outcome, lane.beside):
             connection.sendall(part)
 
 

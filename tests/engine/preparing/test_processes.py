@@ -16,7 +16,7 @@ from msgspec import structs
 from pipeline.engine.plan import RunOptions
 from pipeline.engine.preparing.preparer import Fetched, Preparer
 from pipeline.engine.preparing.processes import LANES, Processes, open_processes
-from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Outcome, Ready, pack_results, to_run
+from pipeline.engine.preparing.wire import HEADER, LANE_BYTES, Lane, Outcome, Ready, pack_results, to_run
 from pipeline.errors import RunError
 from pipeline.images import ImageOptions
 from pipeline.items import Prepared, Request, SourceImage, Unprepared
@@ -72,7 +72,7 @@ def take_over(how: str) -> None:
     open_files = {os.readlink(name).partition(":")[0]: int(Path(name).name) for name in numbers}
     if how == "memory":
         os.ftruncate(open_files["/memfd"], 0)
-    [ready], _ = pack_results([request(body=b"x")])
+    [ready] = pack_results([request(body=b"x")], Lane(memoryview(bytearray(1))))
     assert isinstance(ready, Ready)
     killer = pickle.dumps(Killer(os.getppid()))
     sent = {

@@ -10,12 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.api.payload import LabelledImage
-from pipeline.engine.preparing import wire
 from pipeline.engine.preparing.preparer import Fetched, Listed, TooLarge
 from pipeline.engine.preparing.wire import (
     HEADER,
     MOST_OUTCOME_BYTES,
+    FilledLane,
     Garbled,
+    Lane,
     Outcome,
     pack_images,
     pack_results,
@@ -63,25 +64,23 @@ ROOMS = st.sampled_from([0, 20, 100])
 
 @given(st.lists(IMAGES | FETCHED | TOO_LARGE, max_size=4), ROOMS)
 def test_images_arrive_as_they_were(images: list[Listed], room: int) -> None:
-    memory = bytearray(room)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire, "LANE_BYTES", room)
-        sent = b"".join(to_worker(*pack_images(images), memoryview(memory)))
+    memory = memoryview(bytearray(room))
+    lane = Lane(memory)
+    sent = b"".join(to_worker(pack_images(images, lane), lane.beside))
     length, following = HEADER.unpack_from(sent)
     blobs = sent[HEADER.size + length :]
     assert len(blobs) == following
-    assert unpack_images(pickle.loads(sent[HEADER.size : HEADER.size + length]), blobs or bytes(memory)) == images
+    packed = pickle.loads(sent[HEADER.size : HEADER.size + length])
+    assert unpack_images(packed, FilledLane(memory, blobs)) == images
 
 
 @given(st.lists(REQUESTS | UNPREPARED, max_size=4), ROOMS, st.integers(1, 50))
 def test_results_arrive_as_they_were(results: list[Request | Unprepared], room: int, piece: int) -> None:
     """In pieces of any size, and whatever comes behind them."""
-    memory = bytearray(room)
-    packed, bodies = pack_results(results)
-    log = [(30, "Odd.")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire, "LANE_BYTES", room)
-        sent = b"".join(to_run(Outcome(packed, None, log), bodies, memoryview(memory)))
+    memory = memoryview(bytearray(room))
+    lane, log = Lane(memory), [(30, "Odd.")]
+    packed = pack_results(iter(results), lane)
+    sent = b"".join(to_run(Outcome(packed, None, log), lane.beside))
     received = bytearray()
     for at in range(0, len(sent), piece):
         assert take_outcome(received, MOST) is None
@@ -89,17 +88,15 @@ def test_results_arrive_as_they_were(results: list[Request | Unprepared], room: 
     received += b"more"
     message = take_outcome(received, MOST)
     assert message
-    outcome, blobs = message
+    outcome, beside = message
     assert (outcome.log, outcome.run_error, bytes(received)) == (log, None, b"more")
-    assert unpack_results([result.image for result in results], outcome.results, blobs or bytes(memory)) == results
+    assert unpack_results([result.image for result in results], outcome.results, FilledLane(memory, beside)) == results
 
 
 def test_a_name_that_no_text_can_hold_costs_no_process() -> None:
     broken = Unprepared(image("a"), Failure("invalid_row", "No file \udcff."))
-    message = take_outcome(bytearray(b"".join(to_run(Outcome(pack_results([broken])[0])))), MOST)
-    assert message
-    [arrived] = unpack_results([broken.image], message[0].results, b"")
-    assert arrived == replace(broken, failure=Failure("invalid_row", "No file \ufffd."))
+    [made] = arrived(broken)
+    assert made == replace(broken, failure=Failure("invalid_row", "No file \ufffd."))
 
 
 class Taken:
@@ -146,21 +143,23 @@ def test_any_bytes_are_an_outcome_or_incomplete_or_refused(sent: bytes) -> None:
         assert message is None or isinstance(message[0], Outcome)
 
 
-@pytest.mark.parametrize("bodies", [b"", b"123"], ids=["in the lane", "over the socket"])
-def test_a_body_cannot_be_longer_than_what_came(bodies: bytes) -> None:
-    packed, _ = pack_results([request("a", b"12"), request("b", b"34")])
+@pytest.mark.parametrize(("room", "beside"), [(3, b""), (3, b"3"), (0, b"123")])
+def test_a_body_cannot_be_longer_than_what_came(room: int, beside: bytes) -> None:
+    enough = memoryview(bytearray(4))
+    packed = pack_results([request("a", b"12"), request("b", b"34")], Lane(enough))
     images = [image("a"), image("b")]
-    assert len(unpack_results(images, packed, b"1234")) == 2
+    assert [made.body for made in unpack_results(images, packed, FilledLane(enough))] == [b"12", b"34"]
     with pytest.raises(Garbled, match="beyond"):
-        unpack_results(images, packed, memoryview(bodies))
+        unpack_results(images, packed, FilledLane(memoryview(bytes(room)), beside))
     with pytest.raises(Garbled, match="2 results for 1 images"):
-        unpack_results(images[:1], packed, b"1234")
+        unpack_results(images[:1], packed, FilledLane(enough))
 
 
 def arrived(result: Request | Unprepared) -> list[Request | Unprepared]:
-    taken = take_outcome(bytearray(b"".join(to_run(Outcome(pack_results([result])[0])))), MOST)
+    memory = memoryview(bytearray(1000))
+    taken = take_outcome(bytearray(b"".join(to_run(Outcome(pack_results([result], Lane(memory)))))), MOST)
     assert taken
-    return unpack_results([image()], taken[0].results, bytes(100_000))
+    return unpack_results([result.image], taken[0].results, FilledLane(memory))
 
 
 @pytest.mark.parametrize("side", [-1, 2**31, 2**63])
