@@ -3,10 +3,12 @@
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
 
+from pipeline.api import client
 from pipeline.emulator.app import Running
 from tests.helpers.object_stores import ObjectServer, azure_server, azurite, moto, s3_server
 from tests.helpers.servers import emulate
@@ -30,12 +32,14 @@ def _no_other_machine() -> Iterator[None]:
     """Fail a test that connects to, or looks up, another machine.
 
     asyncio, and so aiohttp, connects through `socket.socket.connect` and looks names up through `socket.getaddrinfo`,
-    as every pure Python client does. Not covered: native code (obstore, pyarrow, uvloop) and other processes.
+    as every pure Python client does. Our own asks `proxy_for` whom to connect to. Not covered: other native code
+    (obstore, pyarrow, uvloop) and other processes.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in ("connect", "connect_ex"):
             patch.setattr(socket.socket, name, _guarded_connect(getattr(socket.socket, name)))
         patch.setattr(socket, "getaddrinfo", _guarded_lookup(socket.getaddrinfo))
+        patch.setattr(client, "proxy_for", _guarded_proxy(client.proxy_for))
         yield
 
 
@@ -105,6 +109,15 @@ def _guarded_lookup(lookup: Callable[..., object]) -> Callable[..., object]:
     def guarded(host: str | bytes | None, *args: object, **kwargs: object) -> object:
         _check_host(host.decode() if isinstance(host, bytes) else host)
         return lookup(host, *args, **kwargs)
+
+    return guarded
+
+
+def _guarded_proxy(proxy_for: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    def guarded(url: str) -> str | None:
+        proxy = proxy_for(url)
+        _check_host(urlsplit(proxy or url).hostname)
+        return proxy
 
     return guarded
 

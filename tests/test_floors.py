@@ -31,7 +31,8 @@ ROOMS_OF_LIBRARY = {
     "pyarrow": {"store", "sources"},  # sources: Parquet that lists or holds images
     "sqlite3": {"store"},
     "obstore": {"objects", "sources", "store"},
-    "aiohttp": {"api", "emulator", "sources"},  # sources: images at web addresses
+    "pyreqwest": {"api"},
+    "aiohttp": {"emulator", "sources"},  # sources: images at web addresses
     "onnxruntime": {"builtin"},
     "msgspec": {"engine", "api"},
     "py3langid": {"engine"},

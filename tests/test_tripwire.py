@@ -7,6 +7,9 @@ import urllib.request
 import aiohttp
 import pytest
 
+from pipeline.api.client import Client
+from pipeline.api.endpoint import Endpoint
+
 ELSEWHERE = ["http://192.0.2.1:9", "http://[2001:db8::1]:9", "http://example.invalid"]
 
 
@@ -15,6 +18,13 @@ async def test_aiohttp_is_stopped(url):
     async with aiohttp.ClientSession() as session:
         with pytest.raises(pytest.fail.Exception, match="reach only"):
             await session.get(url)
+
+
+@pytest.mark.parametrize("url", ELSEWHERE)
+async def test_our_client_is_stopped(url):
+    with pytest.raises(pytest.fail.Exception, match="reach only"):
+        async with Client(Endpoint("openai", url, url, {}, "m"), 1.0) as client:
+            await client.post(b"{}")
 
 
 @pytest.mark.parametrize("url", ELSEWHERE)

@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-import aiohttp
+from pyreqwest.exceptions import RequestError
 
-from pipeline.api.client import proxy_for
+from pipeline.api.client import open_session
 from pipeline.clock import Clock
+from pipeline.errors import UserError
 
 TRIES = 3
 TRY_SECONDS = 5.0
@@ -23,20 +24,26 @@ async def post_document(url: str, document: Mapping[str, object], clock: Clock) 
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "it is not a web address"
-    timeout = aiohttp.ClientTimeout(total=TRY_SECONDS)
     # As bytes once: numbers that are no JSON are the caller's mistake, and would be met at the first try.
     body = json.dumps(document, default=str).encode()
-    headers = {"Content-Type": "application/json", "User-Agent": "nightcap"}
+    try:
+        session = open_session(url, TRY_SECONDS, {"Content-Type": "application/json"})
+    except UserError as error:
+        return str(error)
     trouble: str | None = None
-    async with aiohttp.ClientSession(timeout=timeout, headers=headers, proxy=proxy_for(url)) as session:
+    async with session:
         for number in range(TRIES):
             if number:
                 await clock.sleep(PAUSE_SECONDS)
             try:
-                # A redirect would carry the document to another host.
-                async with session.post(url, data=body, allow_redirects=False) as response:
+                async with session.post(url).body_bytes(body).build_streamed() as response:
                     status = response.status
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            except ValueError:
+                return "it is not a web address"
+            except TimeoutError:
+                trouble = f"{parts.hostname} did not answer within {TRY_SECONDS:g} s"
+                continue
+            except RequestError as error:
                 trouble = f"{parts.hostname} cannot be reached ({type(error).__name__})"
                 continue
             if status < 300:

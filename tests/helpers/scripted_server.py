@@ -28,6 +28,8 @@ class ScriptedServer:
         self.answers: deque[Answer] = deque()
         self.under_way = 0
         self.peak = 0
+        self.opened = 0
+        self.open = 0
         self._server: asyncio.Server | None = None
         self._handlers: set[asyncio.Task[None]] = set()
 
@@ -51,9 +53,12 @@ class ScriptedServer:
         task = asyncio.current_task()
         assert task is not None
         self._handlers.add(task)
+        self.opened += 1
+        self.open += 1
         with suppress(ConnectionError, asyncio.CancelledError):
             while await self._serve_one(reader, writer):
                 pass
+        self.open -= 1
         writer.close()
         self._handlers.discard(task)
 

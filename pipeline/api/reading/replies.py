@@ -18,7 +18,7 @@ REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "request-id")
 
 
 def read_response(status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
-    """What a response means. `headers` must look names up without regard to case (aiohttp's do)."""
+    """What a response means. `headers` must look names up without regard to case (a Response's do)."""
     request_id = read_request_id(headers)
     document = parse_json(body)
     if not 200 <= status < 300:
