@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from typing import Any, Literal
 
 from pipeline.errors import UnknownModel, UserError
-from pipeline.models import image_rules, open_model_rules
+from pipeline.models import image_rules
 from pipeline.models.image_rules import ImageRule, PatchLimits, PatchRule, UnknownRule
 
 PROVIDERS = ("openai", "azure", "builtin", "compatible", "anthropic", "google")
@@ -22,20 +22,6 @@ MAX_SIDE_PX = 65_535
 """Longest side that is counted: what a JPEG can be. It keeps the rules' arithmetic exact."""
 
 _SNAPSHOT = re.compile(r"-(?:\d{4}-\d\d-\d\d|\d{8}|latest|preview-\d\d-\d{2,4}|\d{3})$")
-_FAMILIES: dict[str, type[Any]] = {
-    "tile": image_rules.TileRule,
-    "patch": image_rules.PatchRule,
-    "claude": image_rules.ClaudeRule,
-    "crop": image_rules.CropRule,
-    "resolution": image_rules.ResolutionRule,
-    "unknown": image_rules.UnknownRule,
-    "qwen": open_model_rules.QwenRule,
-    "pixtral": open_model_rules.PixtralRule,
-    "fixed": open_model_rules.FixedRule,
-    "llava-next": open_model_rules.LlavaNextRule,
-    "capped-tile": open_model_rules.CappedTileRule,
-    "smolvlm": open_model_rules.SmolVlmRule,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +199,8 @@ def _catalogue() -> _Catalogue:
     from importlib.resources import files  # 15 ms that an import of this room does without
 
     data = tomllib.loads(files(__package__).joinpath("catalogue.toml").read_text("utf-8"))
-    rules = {name: _rule(entry) for name, entry in data["rule"].items()}
+    families = _families()
+    rules = {name: _rule(families, entry) for name, entry in data["rule"].items()}
     providers = {provider: _tuples(entry) for provider, entry in data["provider"].items()}
     models: list[Model] = []
     by_name: dict[tuple[str, str], Model] = {}
@@ -248,12 +235,31 @@ def _catalogue() -> _Catalogue:
     return _Catalogue(tuple(models), by_name, tuple(patterns), blind, unknown)
 
 
-def _rule(entry: dict[str, Any]) -> ImageRule:
+def _families() -> dict[str, type[Any]]:
+    from pipeline.models import open_model_rules  # 8 ms that those who are given a model do without
+
+    return {
+        "tile": image_rules.TileRule,
+        "patch": image_rules.PatchRule,
+        "claude": image_rules.ClaudeRule,
+        "crop": image_rules.CropRule,
+        "resolution": image_rules.ResolutionRule,
+        "unknown": image_rules.UnknownRule,
+        "qwen": open_model_rules.QwenRule,
+        "pixtral": open_model_rules.PixtralRule,
+        "fixed": open_model_rules.FixedRule,
+        "llava-next": open_model_rules.LlavaNextRule,
+        "capped-tile": open_model_rules.CappedTileRule,
+        "smolvlm": open_model_rules.SmolVlmRule,
+    }
+
+
+def _rule(families: dict[str, type[Any]], entry: dict[str, Any]) -> ImageRule:
     fields = _tuples(entry)
     for key in ("high", "low", "original", "documented_high"):
         if isinstance(fields.get(key), dict):
             fields[key] = PatchLimits(**fields[key])
-    rule: ImageRule = _FAMILIES[fields.pop("family")](**fields)
+    rule: ImageRule = families[fields.pop("family")](**fields)
     return rule
 
 
