@@ -57,7 +57,8 @@ class Channel(Generic[T]):
                 await self._wait(self._putters)
         finally:
             self._items.append(item)
-            self._wake(self._getters)
+            if self._getters:
+                self._wake(self._getters)
 
     def put_back(self, items: Sequence[T]) -> None:
         """Let another receiver have what this one took, before everything else and above the capacity."""
@@ -83,8 +84,9 @@ class Channel(Generic[T]):
         if not self._items:
             return None
         item = self._items.popleft()
-        self._wake(self._putters)
-        if self._items:
+        if self._putters:
+            self._wake(self._putters)
+        if self._items and self._getters:
             self._wake(self._getters)
         return item
 
