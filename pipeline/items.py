@@ -3,8 +3,8 @@
     SourceImage -> (Probe) -> Prepared -> Request -> Answer(Reply | Failure) -> Record
     SourceImage -> Unprepared(Failure) -> Record
 
-All are slotted, and frozen but for Record. An image that fails is a value (`Failure`) that ends as a row, never an
-exception.
+All are slotted, and frozen for the type checker (`message`). An image that fails is a value (`Failure`) that ends as a
+row, never an exception.
 Sizes are pixels as (width, height) as a person sees the picture, after EXIF rotation; `bytes` are lengths.
 """
 
@@ -12,12 +12,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeVar, dataclass_transform
 
 Status = Literal["captioned", "truncated", "filtered", "refused", "failed"]
 REUSABLE: tuple[Status, ...] = ("captioned", "truncated")
 """Statuses of rows that hold a caption. A refusal or a failure holds none: its copies are asked themselves."""
 Mode = Literal["live", "batch", "reused"]
+
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def message(kind: type[T]) -> type[T]:
+    """A dataclass with slots, frozen for the type checker alone.
+
+    Frozen at run time, the hundred fields of an image's messages would take 20 us to set, where they take 4.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(kind)
 
 
 OWN_PROMPT = "+prompt:"
@@ -29,7 +41,7 @@ def own_prompt_of(version: str) -> str:
     return version.partition(OWN_PROMPT)[2]
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class SourceImage:
     """One image as a listing names it; nothing of it has been read."""
 
@@ -55,7 +67,7 @@ class SourceImage:
     """Seconds, of a video that is not read here, where the listing says them."""
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Probe:
     """What an image's header says. Nothing was decoded."""
 
@@ -71,7 +83,7 @@ class Probe:
     """Seconds, of a video."""
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Prepared:
     """An image made ready to send."""
 
@@ -86,7 +98,7 @@ class Prepared:
     """The encoded image that is sent; the original's own bytes when it was passed through."""
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Sent:
     """What was, or will be, sent of an image. Of several: format and sides where all have the same, all bytes."""
 
@@ -96,7 +108,7 @@ class Sent:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Request:
     """One question about one image, or about several together, ready to send."""
 
@@ -127,7 +139,7 @@ class Request:
     """At which the images are looked at, where it is not the job's: frames of a video."""
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Usage:
     """Tokens as the server counted them; None where it did not say."""
 
@@ -152,7 +164,7 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return other if one is None else one + (other or 0)
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class FilterResult:
     """One category of a content filter's verdict."""
 
@@ -162,7 +174,7 @@ class FilterResult:
     where: Literal["prompt", "completion"]
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Grounding:
     """Something in the picture, where it lies, and where the caption speaks of it."""
 
@@ -175,7 +187,7 @@ class Grounding:
     """(x, y) corners as fractions 0..1 of the picture's sides."""
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Found:
     """A line of text or an object that was found in a picture before the model was asked about it."""
 
@@ -186,7 +198,7 @@ class Found:
     """(x, y) corners as fractions 0..1 of the picture's sides."""
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Reply:
     """A model's answer, as read from the wire. A refusal and a cut-off answer are replies too: they were paid for."""
 
@@ -201,7 +213,7 @@ class Reply:
     grounding: tuple[Grounding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Failure:
     """Why an image has no answer. `reason` is a stable code, `message` one sentence without secrets."""
 
@@ -223,7 +235,7 @@ class Failure:
     content_filter: tuple[FilterResult, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Unprepared:
     """An image that could not be made ready; with what is known of it all the same."""
 
@@ -234,7 +246,7 @@ class Unprepared:
     bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Respondent:
     """Who was asked: of several endpoints, one."""
 
@@ -244,7 +256,7 @@ class Respondent:
     deployment: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Answer:
     """How asking ended, and what it took."""
 
@@ -270,12 +282,11 @@ class Answer:
     """Of the whole run, which it ends with: what was paid for before that is a row all the same."""
 
 
-@dataclass(slots=True)
+@message
 class Record:
     """One row of the output: exactly one per listed image, whatever happened to it.
 
     Field names, order and meaning are the columns of schema version 1; `store.schema` gives their Arrow types.
-    Not frozen, though nobody changes one: that alone takes 5.5 us of the 7.6 that making 46 fields took.
     """
 
     key: str

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.items import Failure, Reply
+from pipeline.items import Failure, Reply, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Target:
     port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Attempt:
     """One request that was sent; an image may take several."""
 

@@ -6,7 +6,7 @@ specification/ai/ImageAnalysis). Places come in pixels of the image that was sen
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pipeline.api.client import Response
@@ -14,7 +14,7 @@ from pipeline.api.endpoint import Endpoint
 from pipeline.api.reading.replies import REQUEST_ID_HEADERS, read_response
 from pipeline.api.reading.text import as_dict, as_dicts, as_number, parse_json, read_text
 from pipeline.api.vision.resource import VisionResource
-from pipeline.items import Failure, Found, Reply, Usage
+from pipeline.items import Failure, Found, Reply, Usage, message
 from pipeline.texts import one_line
 
 API_VERSION = "2024-02-01"
@@ -23,7 +23,7 @@ LEAST_SIDE_PX = 51
 """Sides must be greater than 50 pixels, and less than 16,000 (Image Analysis overview, input requirements)."""
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Sight(Reply):
     """What was found in a picture. No caption, and no tokens are counted."""
 
