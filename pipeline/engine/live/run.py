@@ -178,7 +178,7 @@ def _asked_for(plan: Plan) -> list[MemberOptions]:
 
 
 def _warm_up(options: ModelOptions, model: Model, form: Form, clock: Clock) -> None:
-    """Load price list, vocabulary and what checks answers in a thread: 0.2 to 0.3 s each, which the event loop must
+    """Load price list, vocabulary and what checks answers in a thread: 0.1 to 0.2 s each, which the event loop must
     not stand still for.
     """
     find_price(model, utc(clock.time()).date())
