@@ -144,7 +144,9 @@ class Client:
                 return Failure("timeout", f"No complete answer within {self._timeout_seconds:g} s.")
             return Failure("server_error", f"The connection broke before the answer was complete: {told}")
         if told.startswith(_BAD_CERTIFICATE):
-            return Failure("wrong_address", f"{told}; SSL_CERT_FILE can name a file of authorities to trust.")
+            # OpenSSL trusts an authority's certificate that is shown as a server's own, reqwest never does.
+            own = "; one that signs itself must say CA:FALSE" if "CaUsedAsEndEntity" in told else ""
+            return Failure("wrong_address", f"{told}{own}; SSL_CERT_FILE can name a file of those to trust.")
         if isinstance(error, TimeoutError):
             told = f"none within {CONNECT_SECONDS:g} s"
         return Failure("unreachable", f"No connection to the endpoint: {told}")

@@ -99,7 +99,7 @@ async def test_an_answer_that_meets_a_cancellation_does_not_swallow_it(server: S
 
 
 async def test_a_cancelled_wait_for_the_body_closes_the_connection(server: ScriptedServer) -> None:
-    server.answers.append(until_closed(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" " * 1000))
+    server.answers.append(until_closed(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b" " * 65536, b" "))
     async with Client(endpoint(server.address), 60.0) as client:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
@@ -169,7 +169,7 @@ async def test_python_exits_with_requests_abandoned(server: ScriptedServer) -> N
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`ca.pem`, and the certificates `here` and `elsewhere` that it signed for this machine and another."""
+    """`ca.pem`, `here` and `elsewhere` that it signed for this machine and another, and two that signed themselves."""
     folder = tmp_path_factory.mktemp("authority")
 
     def openssl(command: str) -> None:
@@ -177,6 +177,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
     openssl(f"req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=Test")
+    for name, is_authority in (("alone", "FALSE"), ("its-own-authority", "TRUE")):
+        constraints = f"-addext basicConstraints=critical,CA:{is_authority} -addext subjectAltName=DNS:localhost"
+        openssl(f"req -x509 {key} -keyout {name}.key -out {name}.pem -days 2 -subj /CN={name} {constraints}")
     for name, host in (("here", "DNS:localhost,IP:127.0.0.1"), ("elsewhere", "DNS:elsewhere.example")):
         openssl(f"req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}")
         (folder / "extensions").write_text(f"subjectAltName={host}\n")
@@ -219,6 +222,18 @@ async def test_a_certificate_of_an_authority_that_the_environment_names(
         assert failure.message.startswith("invalid peer certificate: UnknownIssuer; SSL_CERT_FILE can name")
         monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
         assert isinstance(await ask(address), Response)
+
+
+async def test_a_certificate_that_signed_itself(authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "alone.pem"))
+    async with encrypted(authority, "alone") as address:
+        assert isinstance(await ask(address), Response)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "its-own-authority.pem"))
+    async with encrypted(authority, "its-own-authority") as address:
+        failure = await ask(address)
+    assert isinstance(failure, Failure)
+    assert failure.reason == "wrong_address"
+    assert "must say CA:FALSE" in failure.message
 
 
 async def test_a_certificate_of_somebody_else(authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
