@@ -71,44 +71,40 @@ class Asker:
         Raises RunError when the failure concerns the whole run, ThrottleClosed when the run stopped before an answer;
         but when an earlier attempt is on the bill, that is the image's row, and its `trouble` says the rest.
         """
-        course = _Course(request)
+        clock, course, again = self._clock, _Course(request), False
         try:
-            return await self._ask(course, remake, leaves)
+            while True:
+                queued = clock.monotonic()
+                async with self._throttle.reserve(course.request, retry=again, avoid=course.member) as permit:
+                    if leaves:
+                        leaves()
+                    member = permit.member
+                    sent, form = clock.monotonic(), member.form
+                    course.sends(member, clock.time())
+                    response = await member.client.post(*member.body(course.request))
+                    received = clock.monotonic()
+                    outcome = self._read(response, course.request, permit)
+                    course.receives(outcome, permit, received - sent, sent - queued)
+                    if isinstance(outcome, Reply):
+                        member.worked(permit)
+                    else:
+                        decision = self._judge(outcome, course, permit, received)
+                body_bytes = len(course.request.body)
+                ends = isinstance(outcome, Reply) or await self._ends(decision, course, member, form, remake)
+                trouble = None if ends else self._throttle.pool.lost()
+                again = not ends and trouble is None
+                self._on_attempt(Attempt(member.target, outcome, received - sent, sent - queued, body_bytes, again))
+                if trouble:
+                    raise RunError(trouble)
+                if ends:
+                    return course.answer(course.verdict or outcome, clock)
+                if isinstance(decision, Wait | Rest) and (seconds := _image_seconds(decision)):
+                    await self._throttle.sleep(seconds)
         except (ThrottleClosed, RunError) as error:
             if course.paid_for is None:
                 raise
-            answer = course.answer(course.paid_for, self._clock)
+            answer = course.answer(course.paid_for, clock)
             return replace(answer, trouble=str(error)) if isinstance(error, RunError) else answer
-
-    async def _ask(self, course: "_Course", remake: Remake, leaves: Callable[[], None] | None) -> Answer:
-        clock = self._clock
-        while True:
-            queued = clock.monotonic()
-            async with self._throttle.reserve(course.request, retry=course.tries > 0, avoid=course.member) as permit:
-                if leaves:
-                    leaves()
-                member = permit.member
-                sent, form = clock.monotonic(), member.form
-                course.sends(member, clock.time())
-                response = await member.client.post(*member.body(course.request))
-                received = clock.monotonic()
-                outcome = self._read(response, course.request, permit)
-                course.receives(outcome, permit, received - sent, sent - queued)
-                if isinstance(outcome, Reply):
-                    member.worked(permit)
-                else:
-                    decision = self._judge(outcome, course, permit, received)
-            body_bytes = len(course.request.body)
-            ends = isinstance(outcome, Reply) or await self._ends(decision, course, member, form, remake)
-            trouble = None if ends else self._throttle.pool.lost()
-            again = not ends and trouble is None
-            self._on_attempt(Attempt(member.target, outcome, received - sent, sent - queued, body_bytes, again))
-            if trouble:
-                raise RunError(trouble)
-            if ends:
-                return course.answer(course.verdict or outcome, clock)
-            if isinstance(decision, Wait | Rest) and (seconds := _image_seconds(decision)):
-                await self._throttle.sleep(seconds)
 
     def _read(self, response: Response | Failure, request: Request, permit: Permit) -> Reply | Failure:
         """What came of it, and what it says about the endpoint's limits."""

@@ -36,7 +36,10 @@ def read_code(value: object) -> str:
     """A server's code or category as a stable word (some send numbers): lower case, at most 64 characters; else ""."""
     if not isinstance(value, str | int) or isinstance(value, bool):
         return ""
-    return _NOT_IN_CODES.sub("_", str(value).lower())[:64]
+    code = str(value).lower()
+    if not (code.isascii() and code.isidentifier()):  # most are, and need no regular expression
+        code = _NOT_IN_CODES.sub("_", code)
+    return code[:64]
 
 
 def as_dict(value: object) -> dict[str, Any]:
