@@ -1,4 +1,5 @@
-"""The processes that prepare images, as the run sees them: started when there is work, replaced when one dies.
+"""The processes that prepare images, as the run sees them: one is started ahead, the others when there is work for
+them; one that dies is replaced.
 
 An image on which a process dies or hangs is tried once more, alone in another; then it is a row. See `worker` for why
 these are processes, and `wire` for what is said.

@@ -111,10 +111,14 @@ def text_tokens(own: str | None, labels: Sequence[str]) -> int:
 
 
 @asynccontextmanager
-async def processes(notes: Path, count: int = 1, seconds: float = 30) -> AsyncIterator[Processes]:
+async def processes(
+    notes: Path, count: int = 1, seconds: float = 30, *, ahead: bool = False
+) -> AsyncIterator[Processes]:
     preparer = Preparer(Trouble(notes).read, ImageOptions(), same, body, tokens, text_tokens)
     options = RunOptions(max_prepare_seconds=seconds, max_prepare_bytes=2 * 1024**3)
     async with open_processes(count, options) as opened:
+        if ahead:
+            await opened.start_ahead()
         opened.equip(preparer)
         yield opened
 
@@ -248,6 +252,24 @@ async def test_a_process_that_cannot_start_stops_the_run(tmp_path: Path, monkeyp
     monkeypatch.setattr("sys.executable", str(tmp_path / "nowhere"))
     async with processes(tmp_path) as opened:
         with pytest.raises(RunError, match="No such file"):
+            await opened.prepare([image("a")])
+
+
+async def test_the_process_that_was_started_ahead_is_the_first_to_work(tmp_path: Path) -> None:
+    async with processes(tmp_path, count=2, ahead=True) as opened:
+        [worker] = opened._workers
+        [made] = await opened.prepare([image("a")])
+        assert isinstance(made, Request)
+        assert opened._workers == [worker]
+
+
+@pytest.mark.parametrize("python", ["/bin/false", "/nowhere"])
+async def test_who_needs_a_process_is_told_that_none_starts(
+    python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", python)
+    async with processes(tmp_path, ahead=True) as opened:
+        with pytest.raises(RunError, match="No process for images could be started"):
             await opened.prepare([image("a")])
 
 
