@@ -113,7 +113,7 @@ class Processes:
             await worker.ended()
             self._workers.remove(worker)
         idlest = min(self._workers, key=lambda worker: worker.busy, default=None)
-        if idlest and (not idlest.busy or len(self._workers) == self._count):
+        if idlest and (idlest.busy < LANES or len(self._workers) == self._count):
             return idlest
         assert self._preparer is not None
         worker = await self._start()
