@@ -143,6 +143,12 @@ class Store:
         with self._folder.explained(), self._patient():
             self._captioned.load(self._folder.part_names())
 
+    def warm_up(self) -> None:
+        """Make the first `append` as fast as the others: where there is pandas, pyarrow imports it for its first
+        conversion, 0.7 s in which no paid answer should wait to become durable.
+        """
+        records_to_batch(())
+
     def may_have_caption(self, content_hash: str) -> bool:
         """Whether `find_caption` may find something. Takes a microsecond."""
         return self._captioned.may_have(content_hash)

@@ -180,6 +180,9 @@ class MemoryStore:
     def load_captions(self) -> None:
         self.loads += 1
 
+    def warm_up(self) -> None:
+        pass
+
     def may_have_caption(self, content_hash: str) -> bool:
         return any(row.content_hash == content_hash and row.caption for row in self.rows)
 

@@ -84,7 +84,7 @@ async def test_an_output_that_goes_away(tmp_path: Path, away: str) -> None:
     write_small_jpegs(tmp_path / "photos", IMAGES)
     async with emulate(EmulatorOptions(latency=0.2)) as emulator:
         running = await start_nightcap(*command(tmp_path, emulator))
-        while emulator.stats.answered < 3 * IN_FLIGHT:
+        while emulator.stats.answered < 3 * IN_FLIGHT or not read_status(str(out)).rows:
             await asyncio.sleep(0.01)
         if away == "deleted":
             shutil.rmtree(out)

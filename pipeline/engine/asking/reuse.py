@@ -107,6 +107,7 @@ class Reuse:
         async with self._loading:
             if not self._loaded:
                 await on(self._disk, self._store.load_captions)
+                self._disk.submit(self._store.warm_up)  # while the first requests are away
                 self._loaded = True
 
     def copy(self, request: Request, original: Record, like: "Likeness | None" = None) -> Record:
