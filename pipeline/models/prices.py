@@ -64,13 +64,9 @@ class Price:
         if usage.prompt_tokens is None or usage.completion_tokens is None:
             return None
         rates = self.rates(usage.prompt_tokens)
-        cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
-        cost = (
-            (usage.prompt_tokens - cached) * rates.input
-            + cached * rates.cached_input
-            + usage.completion_tokens * rates.output
-            + self.per_request
-        )
+        cost = usage.prompt_tokens * rates.input + usage.completion_tokens * rates.output + self.per_request
+        if usage.cached_tokens:
+            cost -= min(usage.cached_tokens, usage.prompt_tokens) * (rates.input - rates.cached_input)
         return cost.quantize(_COLUMN)
 
 

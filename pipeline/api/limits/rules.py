@@ -5,7 +5,6 @@ nothing back; requests also over 1 s or 10 s), OpenAI rate limit guide (tokens: 
 by characters; refilled continuously, as its reset headers show).
 """
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -64,7 +63,8 @@ class AdmissionCost:
     def of(self, request: Request) -> int:
         """Never below what the provider may take it for: its own estimate of the text, or our exact count."""
         characters = self.prompt_characters + len(request.image.prompt or "")
-        estimate = math.ceil(characters / CHARACTERS_PER_TOKEN) + (request.predicted_image_tokens or 0)
+        text = (characters + CHARACTERS_PER_TOKEN - 1) // CHARACTERS_PER_TOKEN  # rounded up
+        estimate = text + (request.predicted_image_tokens or 0)
         prompt = max(estimate, request.predicted_prompt_tokens or 0)
         answer = request.max_tokens or self.max_tokens
         return max(prompt, answer) if self.counting == "larger" else prompt + answer
