@@ -1,20 +1,23 @@
 """A chat-completions endpoint that reads a request and answers at once, for measuring the client's own speed.
 
-    python -m tests.helpers.zero_latency_endpoint KIND      prints its port, serves until its stdin closes
+    python -m tests.helpers.zero_latency_endpoint      prints its port, serves until its stdin closes
 
-Two kinds: `aiohttp`, the plainest web server there is in Python, and `raw`, hand-written on an asyncio protocol, which
-takes a third of its time for a 130 KB request, so that the client's own cost shows as nothing else.
+Hand-written on a protocol that receives into one buffer, and on uvloop where that is installed: it shares two cores
+with what is measured, so what it takes for itself would show as the client's cost. `GET /seen` says what came since it
+was last asked.
 """
 
 import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal
-
-from aiohttp import web
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import cast
+from urllib.parse import urljoin
+from urllib.request import urlopen
 
 BODY = json.dumps(
     {
@@ -27,58 +30,78 @@ BODY = json.dumps(
         "usage": {"prompt_tokens": 786, "completion_tokens": 6, "total_tokens": 792},
     }
 ).encode()
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+RECEIVED_AT_ONCE = 256 * 1024
 
 
-class _Connection(asyncio.Protocol):
+@dataclass
+class Seen:
+    """Requests, and when the first and the last of them were complete, by the endpoint's clock."""
+
+    requests: int = 0
+    first: float = 0.0
+    last: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        return (self.requests - 1) / (self.last - self.first)
+
+    def add(self, now: float) -> None:
+        self.requests += 1
+        self.first = self.first or now
+        self.last = now
+
+
+class _Connection(asyncio.BufferedProtocol):
+    seen = Seen()
+    received = memoryview(bytearray(RECEIVED_AT_ONCE))
+    """Of all connections: what is in it is looked at before anything else is received."""
+
     def __init__(self) -> None:
         self.missing = 0
         self.head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.received
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self.missing == 0:
-            self.head += data
-            end = self.head.find(b"\r\n\r\n")
-            if end < 0:
+            self.head += self.received[:nbytes]
+            head, found, body = self.head.partition(b"\r\n\r\n")
+            if not found:
                 return
-            after = self.head[:end].lower().partition(b"content-length:")[2]
+            self.head = b""
+            if head.startswith(b"GET /seen "):
+                self._answer(json.dumps(asdict(self.seen)).encode())
+                _Connection.seen = Seen()
+                return
+            after = head.lower().partition(b"content-length:")[2]
             self.missing = int(after.split(b"\r\n", 1)[0])
-            data, self.head = self.head[end + 4 :], b""
-        self.missing -= len(data)
+            nbytes = len(body)
+        self.missing -= nbytes
         if self.missing == 0:
-            self.transport.write(ANSWER)
+            self.seen.add(time.monotonic())
+            self._answer(BODY)
+
+    def _answer(self, body: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        self.transport.write(head + body)
 
 
-async def _answer(request: web.Request) -> web.Response:
-    await request.read()
-    return web.Response(body=BODY, content_type="application/json")
-
-
-async def _serve(kind: str) -> None:
+async def _serve() -> None:
     loop = asyncio.get_running_loop()
-    if kind == "raw":
-        server = await loop.create_server(_Connection, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-    else:
-        app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_post("/v1/chat/completions", _answer)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-    sys.stdout.write(f"{port}\n")
+    server = await loop.create_server(_Connection, "127.0.0.1", 0)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 @contextmanager
-def zero_latency_endpoint(kind: Literal["aiohttp", "raw"] = "raw") -> Iterator[str]:
+def zero_latency_endpoint() -> Iterator[str]:
     """Its base URL, while it runs in a process of its own."""
-    command = [sys.executable, "-m", "tests.helpers.zero_latency_endpoint", kind]
+    command = [sys.executable, "-m", "tests.helpers.zero_latency_endpoint"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -88,5 +111,15 @@ def zero_latency_endpoint(kind: Literal["aiohttp", "raw"] = "raw") -> Iterator[s
             process.stdin.close()
 
 
+def seen_by(base_url: str) -> Seen:
+    """What the endpoint has seen since it was last asked."""
+    with urlopen(urljoin(base_url, "/seen")) as answer:
+        return Seen(**json.load(answer))
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1]))
+    with suppress(ImportError):
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.run(_serve())
