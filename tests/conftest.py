@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import settings
 
-from pipeline.api import client
+from pipeline.api.http import plain, session
 from pipeline.emulator.app import Running
 from tests.helpers.object_stores import ObjectServer, azure_server, azurite, moto, s3_server
 from tests.helpers.servers import emulate
@@ -39,7 +39,9 @@ def _no_other_machine() -> Iterator[None]:
         for name in ("connect", "connect_ex"):
             patch.setattr(socket.socket, name, _guarded_connect(getattr(socket.socket, name)))
         patch.setattr(socket, "getaddrinfo", _guarded_lookup(socket.getaddrinfo))
-        patch.setattr(client, "proxy_for", _guarded_proxy(client.proxy_for))
+        guarded = _guarded_proxy(session.proxy_for)
+        for module in (session, plain):
+            patch.setattr(module, "proxy_for", guarded)
         yield
 
 

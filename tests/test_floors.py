@@ -32,6 +32,7 @@ ROOMS_OF_LIBRARY = {
     "sqlite3": {"store"},
     "obstore": {"objects", "sources", "store"},
     "pyreqwest": {"api"},
+    "httptools": {"api"},
     "aiohttp": {"emulator", "sources"},  # sources: images at web addresses
     "onnxruntime": {"builtin"},
     "msgspec": {"engine", "api"},

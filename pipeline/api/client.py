@@ -1,43 +1,35 @@
 """One HTTP session to one endpoint. Turns whatever the network does into a Response or a Failure; decides nothing."""
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import pyreqwest.client
-from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import BuilderError, RequestError
+from pyreqwest.exceptions import RequestError
 from pyreqwest.http import HeaderMap
-from pyreqwest.proxy import ProxyBuilder
 
 from pipeline.api.endpoint import Endpoint
 from pipeline.api.entra.tokens import Tokens
+from pipeline.api.http.plain import Broken, PlainHttp, TooLong, Unreachable, plain_http
+from pipeline.api.http.session import CONNECT_SECONDS, obey_cancellation, open_session
 from pipeline.api.reading.text import parse_json
-from pipeline.errors import UserError
 from pipeline.items import Failure
 from pipeline.texts import one_line
 
 # A caption is a few KB; a body without end must not fill the memory.
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
-CONNECT_SECONDS = 20.0
-# A server closes what is idle, and a request that meets the closing is lost: many wait 60 s and more, few less.
-IDLE_SECONDS = 15.0
 # Until a thread that has just woken us is out of the interpreter; see `Client.__aexit__`.
 SETTLE_SECONDS = 0.01
 # Shorter keys are words like "none" or "EMPTY", which local servers are given.
 MIN_KEY_CHARACTERS = 8
 REDACTED = "[redacted]"
 
-_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1", re.I)
 # How reqwest names the part of a request in which a cause arose, and rustls what it has against a certificate.
 _WHILE_CONNECTING = "client error (Connect)"
 _BAD_CERTIFICATE = "invalid peer certificate"
+_TOO_LONG = Failure("server_error", f"The answer is longer than {MAX_RESPONSE_BYTES} bytes.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +51,20 @@ class Client:
         self._keys = _keys_of(endpoint)
         self._timeout_seconds = timeout_seconds
         self._session: pyreqwest.client.Client | None = None
+        self._plain: PlainHttp | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = open_session(self.endpoint.url, self._timeout_seconds, self.endpoint.headers)
+        endpoint, seconds = self.endpoint, self._timeout_seconds
+        self._session = open_session(endpoint.url, seconds, endpoint.headers)
+        if self._tokens is None:
+            self._plain = plain_http(endpoint.url, endpoint.headers, endpoint.content_type, seconds, MAX_RESPONSE_BYTES)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._plain:
+            self._plain.close()
         if self._session:
             await self._session.close()
             self._session = None  # idle connections end with it
@@ -76,6 +74,8 @@ class Client:
 
     async def post(self, *parts: bytes) -> Response | Failure:
         """Send one request body, the parts one after the other."""
+        if self._plain:
+            return await self._post_plainly(self._plain, parts)
         return await self._request("POST", self.endpoint.url, b"".join(parts), self.endpoint.content_type)
 
     async def send(self, method: str, url: str, *parts: bytes) -> Response | Failure:
@@ -92,6 +92,18 @@ class Client:
         if not isinstance(models, list):
             return response
         return [str(model["id"]) for model in models if isinstance(model, dict) and "id" in model]
+
+    async def _post_plainly(self, plain: PlainHttp, parts: Sequence[bytes]) -> Response | Failure:
+        try:
+            return _without_keys(*await plain.post(parts), self._keys)
+        except Unreachable as error:
+            return self._unreachable(str(error))
+        except TooLong:
+            return _TOO_LONG
+        except TimeoutError:
+            return self._timeout()
+        except Broken as error:
+            return self._broken(_hidden_in_line(str(error), self._keys))
 
     async def _request(
         self, method: str, url: str, body: bytes | None = None, content_type: str = "application/json"
@@ -128,11 +140,11 @@ class Client:
         except RequestError as error:
             return self._failure(error, keys)
         finally:
-            _obey_cancellation()
+            obey_cancellation()
         if content is None:
             return _without_keys(response.status, response.headers, b"", keys)
         if len(content) > MAX_RESPONSE_BYTES:
-            return Failure("server_error", f"The answer is longer than {MAX_RESPONSE_BYTES} bytes.")
+            return _TOO_LONG
         return _without_keys(response.status, response.headers, content.to_bytes(), keys)
 
     def _failure(self, error: RequestError, keys: Sequence[str]) -> Failure:
@@ -141,58 +153,24 @@ class Client:
         told = _hidden_in_line(causes[-1] if causes else error.message, keys)
         if _WHILE_CONNECTING not in causes:
             if isinstance(error, TimeoutError):
-                return Failure("timeout", f"No complete answer within {self._timeout_seconds:g} s.")
-            return Failure("server_error", f"The connection broke before the answer was complete: {told}")
+                return self._timeout()
+            return self._broken(told)
         if told.startswith(_BAD_CERTIFICATE):
             # OpenSSL trusts an authority's certificate that is shown as a server's own, reqwest never does.
             own = "; one that signs itself must say CA:FALSE" if "CaUsedAsEndEntity" in told else ""
             return Failure("wrong_address", f"{told}{own}; SSL_CERT_FILE can name a file of those to trust.")
         if isinstance(error, TimeoutError):
             told = f"none within {CONNECT_SECONDS:g} s"
+        return self._unreachable(told)
+
+    def _timeout(self) -> Failure:
+        return Failure("timeout", f"No complete answer within {self._timeout_seconds:g} s.")
+
+    def _broken(self, told: str) -> Failure:
+        return Failure("server_error", f"The connection broke before the answer was complete: {told}")
+
+    def _unreachable(self, told: str) -> Failure:
         return Failure("unreachable", f"No connection to the endpoint: {told}")
-
-
-def open_session(url: str, timeout_seconds: float, headers: Mapping[str, str]) -> pyreqwest.client.Client:
-    """A session for requests to the host of `url`, over HTTP/1.1. `headers` go with each.
-
-    No request leaves twice: one is sent again only when its connection was gone before a byte of it was written. One
-    whose task is cancelled before its answer begins is not cut off; it ends as the server lets it, or at its timeout.
-    """
-    proxy = proxy_for(url)
-    try:
-        builder = (
-            ClientBuilder()
-            .user_agent("nightcap")
-            .default_headers(headers)
-            .timeout(timedelta(seconds=timeout_seconds))
-            .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
-            .pool_idle_timeout(timedelta(seconds=IDLE_SECONDS))
-            # A redirect would carry the key and the image to another host.
-            .follow_redirects(False)
-            .brotli(False)
-            .zstd(False)
-            .no_proxy()
-        )
-        if proxy:
-            builder = builder.proxy(ProxyBuilder.all(proxy))
-    except ValueError:
-        raise UserError("The proxy that the environment names is no address; it looks like http://HOST:PORT.") from None
-    if {urlsplit(address).scheme for address in (url, proxy) if address} == {"http"}:
-        # No certificate will be seen, and without this a machine that has none to trust could not ask even itself.
-        builder = builder.danger_accept_invalid_certs(True)
-    try:
-        return builder.build()
-    except BuilderError:
-        raise UserError(
-            "This machine has no certificates to trust; install its ca-certificates or name a file in SSL_CERT_FILE."
-        ) from None
-
-
-def _obey_cancellation() -> None:
-    """Raise what pyreqwest swallows when an answer and a cancellation meet, or a cancelled task would never end."""
-    task = asyncio.current_task()
-    if task and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def _keys_of(endpoint: Endpoint) -> tuple[str, ...]:
@@ -237,14 +215,3 @@ def _hide(text: str, keys: Sequence[str]) -> str:
 
 def _hidden_in_line(text: str, keys: Sequence[str]) -> str:
     return one_line(_hide(text, keys))
-
-
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for `url`."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    # What is on this machine, a local server or a rehearsal's, no proxy could reach.
-    if _LOOPBACK.fullmatch(host) or proxy_bypass(host):
-        return None
-    proxy = getproxies().get(parts.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy

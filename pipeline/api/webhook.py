@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pyreqwest.exceptions import RequestError
 
-from pipeline.api.client import open_session
+from pipeline.api.http.session import open_session
 from pipeline.clock import Clock
 from pipeline.errors import UserError
 

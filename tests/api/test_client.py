@@ -10,13 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.api.client import MAX_RESPONSE_BYTES, Client, Response, proxy_for
+from pipeline.api.client import MAX_RESPONSE_BYTES, Client, Response
 from pipeline.api.endpoint import Endpoint
+from pipeline.api.http.session import proxy_for
 from pipeline.errors import UserError
 from pipeline.items import Failure
 from tests.helpers.scripted_server import ScriptedServer, http
 
 KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True, params=["in the loop", "by pyreqwest"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test with either; an address that `plain_http` does not take goes by the library."""
+    if request.param == "by pyreqwest":
+        monkeypatch.setattr("pipeline.api.client.plain_http", lambda *_: None)
 
 
 def endpoint(address: str, headers: dict[str, str] | None = None) -> Endpoint:

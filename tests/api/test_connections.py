@@ -17,6 +17,13 @@ from pipeline.items import Failure
 from tests.helpers.scripted_server import ScriptedServer, http
 
 
+@pytest.fixture(autouse=True, params=["in the loop", "by pyreqwest"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test with either; an address that `plain_http` does not take goes by the library."""
+    if request.param == "by pyreqwest":
+        monkeypatch.setattr("pipeline.api.client.plain_http", lambda *_: None)
+
+
 def endpoint(address: str) -> Endpoint:
     return Endpoint("openai", f"{address}/chat/completions", f"{address}/models", {}, "m")
 

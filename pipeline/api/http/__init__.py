@@ -1,0 +1,1 @@
+"""How requests travel: encrypted and through proxies by a library, plain ones in the event loop itself."""
