@@ -21,6 +21,7 @@ from pipeline.api.http.session import ACCEPT_ENCODING, CONNECT_SECONDS, IDLE_SEC
 MAX_HEADERS = 100
 # Of zlib: a header of gzip or of zlib, whichever there is.
 _GZIP_OR_ZLIB = 47
+_CLOSED = "the server closed the connection."
 
 
 class Unreachable(Exception):
@@ -59,6 +60,8 @@ class PlainHttp:
         answered = connection.expect(loop)
         timer = loop.call_at(ends, connection.fail, TimeoutError())
         try:
+            if connection.ended:
+                raise Broken(_CLOSED)
             connection.transport.writelines((self._head + b"%d\r\n\r\n" % sum(map(len, parts)), *parts))
             status, fields, body = await answered
         except BaseException:
@@ -85,7 +88,7 @@ class PlainHttp:
     def _idle_connection(self, now: float) -> "_Connection | None":
         while self._idle:
             connection = self._idle.pop()
-            if not connection.lost and now - connection.idle_since < IDLE_SECONDS:
+            if not connection.ended and now - connection.idle_since < IDLE_SECONDS:
                 return connection
             connection.transport.abort()
         return None
@@ -149,13 +152,16 @@ class _Connection(asyncio.Protocol):
         self._parser = HttpResponseParser(self)
         self._ends_with_connection = False
         self._answered = loop.create_future()
-        if self.lost:
-            self.fail(Broken("the server closed the connection."))
         return self._answered
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self.lost or self.transport.is_closing()
 
     def serves_again(self) -> bool:
         """Whether the server keeps the connection, and has taken the whole request."""
-        return self._kept and not self.lost and not self.transport.get_write_buffer_size()
+        return self._kept and not self.ended and not self.transport.get_write_buffer_size()
 
     def fail(self, error: Exception) -> None:
         if self._answered and not self._answered.done():
@@ -179,7 +185,7 @@ class _Connection(asyncio.Protocol):
         self.lost = True
         if exc is None and self._ends_with_connection:
             self._complete()
-        self.fail(Broken(str(exc) if exc else "the server closed the connection."))
+        self.fail(Broken(str(exc) if exc else _CLOSED))
 
     def on_message_begin(self) -> None:
         self._status = 0

@@ -181,3 +181,24 @@ async def test_each_trouble_has_its_name(server: ScriptedServer, plain: Opener) 
     client.close()
     with pytest.raises(Unreachable, match="Connection refused"):
         await plain("http://127.0.0.1:1").post([b"{}"])
+
+
+def test_on_uvloop() -> None:
+    """Which raises where asyncio does nothing: for what is written to a connection that has ended."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def ask() -> list[object]:
+        server = ScriptedServer()
+        await server.start()
+        client = plain_http(server.address, {}, "application/json", 5.0, MAX_BYTES)
+        assert client
+        server.answers.extend([http(200, b"{}"), b"", http(200, b"[]"), http(200, b"1", Connection="close")])
+        came = [await asyncio.gather(client.post([b"x" * 300_000]), return_exceptions=True) for _ in range(5)]
+        client.close()
+        await server.stop()
+        return [result if isinstance(result, Broken) else result[2] for [result] in came]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        first, broken, *others = runner.run(ask())
+    assert (first, others) == (b"{}", [b"[]", b"1", b"1"])
+    assert isinstance(broken, Broken)
