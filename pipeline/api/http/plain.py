@@ -60,8 +60,6 @@ class PlainHttp:
         answered = connection.expect(loop)
         timer = loop.call_at(ends, connection.fail, TimeoutError())
         try:
-            if connection.ended:
-                raise Broken(_CLOSED)
             connection.transport.writelines((self._head + b"%d\r\n\r\n" % sum(map(len, parts)), *parts))
             status, fields, body = await answered
         except BaseException:
@@ -105,6 +103,8 @@ class PlainHttp:
         except OSError as error:
             told = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise Unreachable(told) from error
+        if connection.ended:  # uvloop refuses to write to it
+            raise Broken(_CLOSED)
         return connection
 
 
@@ -112,9 +112,10 @@ def plain_http(
     url: str, headers: Mapping[str, str], content_type: str, timeout_seconds: float, max_bytes: int
 ) -> PlainHttp | None:
     """What posts to `url`; None where it cannot: the address is encrypted, behind a proxy, or unusual."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         host, port = parts.hostname, parts.port or 80
+        (host or "").encode("idna")
     except ValueError:
         return None
     usual = parts.scheme == "http" and host and "@" not in parts.netloc and url.isascii() and url.isprintable()

@@ -39,6 +39,8 @@ def plain() -> Iterator[Opener]:
         "http://localhost/v 1",
         "http://bücher.example/v1",
         "http:///v1",
+        "http://a..b/v1",
+        "http://[::1/v1",
         "localhost:8000",
     ],
 )
