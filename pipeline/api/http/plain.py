@@ -19,6 +19,7 @@ from pyreqwest.http import HeaderMap
 from pipeline.api.http.session import ACCEPT_ENCODING, CONNECT_SECONDS, IDLE_SECONDS, USER_AGENT, proxy_for
 
 MAX_HEADERS = 100
+MAX_HEAD_BYTES = 256 * 1024
 # Of zlib: a header of gzip or of zlib, whichever there is.
 _GZIP_OR_ZLIB = 47
 _CLOSED = "the server closed the connection."
@@ -152,6 +153,7 @@ class _Connection(asyncio.Protocol):
         """The next answer: status, headers, and body."""
         self._parser = HttpResponseParser(self)
         self._ends_with_connection = False
+        self._status = self._head_bytes = 0
         self._answered = loop.create_future()
         return self._answered
 
@@ -181,6 +183,10 @@ class _Connection(asyncio.Protocol):
         except (HttpParserError, HttpParserUpgrade) as error:
             self.lost = True
             self.fail(Broken(f"{error}."))
+        if self._status < 200:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.fail(Broken("its head has no end."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True

@@ -173,6 +173,20 @@ async def test_a_cancelled_request_is_cut_off(server: ScriptedServer, plain: Ope
             await asyncio.sleep(0.001)
 
 
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n"])
+async def test_a_head_without_end(server: ScriptedServer, begin: bytes, plain: Opener) -> None:
+    async def go_on(writer: asyncio.StreamWriter) -> None:
+        writer.write(begin)
+        while True:
+            writer.write(b"X: x\r\n" * 10 if begin.endswith(b"\n") else b"x" * 60_000)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    server.answers.append(go_on)
+    with pytest.raises(Broken, match=r"too many headers|its head has no end"):
+        await plain(server.address).post([b"{}"])
+
+
 async def test_each_trouble_has_its_name(server: ScriptedServer, plain: Opener) -> None:
     server.answers.extend([http(200, b" " * (MAX_BYTES + 1)), b"", b"no HTTP\r\n\r\n", http(200, b"{}")])
     client = plain(server.address)
