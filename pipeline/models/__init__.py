@@ -7,7 +7,7 @@ from pipeline.models.catalogue import MAX_SIDE_PX, Model, find_model, list_model
 from pipeline.models.dimensions import best_dimensions, fits_array, image_tokens, image_tokens_array, parse_policy
 from pipeline.models.limits import Limit, RequestLimits, find_limits
 from pipeline.models.prices import Fee, FeeName, Price, Rates, find_fee, find_price
-from pipeline.models.text_tokens import further_tokens, prompt_tokens, schema_tokens, text_tokens
+from pipeline.models.text_tokens import forget_vocabularies, further_tokens, prompt_tokens, schema_tokens, text_tokens
 from pipeline.models.video_prompts import TRANSCRIPT_TOKENS, find_video_price, video_tokens
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "find_price",
     "find_video_price",
     "fits_array",
+    "forget_vocabularies",
     "further_tokens",
     "image_tokens",
     "image_tokens_array",

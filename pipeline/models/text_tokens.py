@@ -27,6 +27,13 @@ def text_tokens(model: Model, text: str) -> int | None:
     return open_vocabulary(model.encoding).count(text)
 
 
+def forget_vocabularies() -> None:
+    """Give back their memory, 50 MB each; who counts once more loads them again."""
+    from pipeline.models import vocabulary
+
+    vocabulary.open_vocabulary.cache_clear()
+
+
 def prompt_tokens(
     model: Model, system: str, prompt: str, image_tokens: Sequence[int | None], labels: Sequence[str] = ()
 ) -> int | None:

@@ -49,7 +49,7 @@ from pipeline.engine.raw import RawReplies
 from pipeline.engine.stats import Observer, RunStats, Summary
 from pipeline.engine.stop import Stop, signals_interrupt
 from pipeline.errors import RunError, UserError
-from pipeline.models import Model, find_model, find_price
+from pipeline.models import Model, find_model, find_price, forget_vocabularies
 from pipeline.objects import without_secrets
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)
             preparing = await _equip(processes, run, provider, pools, form)
+            forget_vocabularies()  # 50 MB, for a prompt that is counted now
             with _observing(observer, stats), _frozen_heap():
                 await run_stages(run, provider, store, pools, preparing)
             run.metrics.set_limits(provider.limits_in_use())
