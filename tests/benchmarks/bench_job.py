@@ -1,5 +1,6 @@
 """The whole job against a zero-latency endpoint, beside what it is made of, in the same run.
 
+    pip install -e '.[fast]'        uvloop and the fast resizer, as who wants speed has them
     python -m tests.benchmarks.bench_job [--large 60] [--small 5000] [--rounds 3]
 
 12-megapixel JPEGs beside (a) the same images only prepared in two threads and (b) naive Pillow in two threads: images
