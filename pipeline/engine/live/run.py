@@ -141,7 +141,8 @@ async def _open_and_run(run: LiveRun, environ: Mapping[str, str], observer: Obse
         async with opening as provider, _open_store(run, pools.disk) as store:
             run.stop.on_request(provider.stop)
             preparing = await _equip(processes, run, provider, pools, form)
-            forget_vocabularies()  # 50 MB, for a prompt that is counted now
+            if not plan.model.enhance:  # which puts what was found into each prompt
+                forget_vocabularies()  # 50 MB, for a prompt that is counted now
             with _observing(observer, stats), _frozen_heap():
                 await run_stages(run, provider, store, pools, preparing)
             run.metrics.set_limits(provider.limits_in_use())
