@@ -39,9 +39,9 @@ async def test_a_run_on_a_folder_does_without_aiohttp(emulator: Running, tmp_pat
     """It takes 150 to 360 ms to import."""
     code = (
         "import sys\n"
-        "from pipeline.cli import main\n"
+        "from pipeline.cli import call\n"
         "try:\n"
-        "    main()\n"
+        "    call()\n"
         "finally:\n"
         "    print({'aiohttp', 'pyreqwest'} & set(sys.modules))"
     )

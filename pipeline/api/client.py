@@ -1,6 +1,5 @@
 """One HTTP session to one endpoint. Turns whatever the network does into a Response or a Failure; decides nothing."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,15 +12,13 @@ from pyreqwest.http import HeaderMap
 from pipeline.api.endpoint import Endpoint
 from pipeline.api.entra.tokens import Tokens
 from pipeline.api.http.plain import Broken, PlainHttp, TooLong, Unreachable, plain_http
-from pipeline.api.http.session import CONNECT_SECONDS, obey_cancellation, open_session
+from pipeline.api.http.session import CONNECT_SECONDS, close_session, obey_cancellation, open_session
 from pipeline.api.reading.text import parse_json
 from pipeline.items import Failure
 from pipeline.texts import one_line
 
 # A caption is a few KB; a body without end must not fill the memory.
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
-# Until a thread that has just woken us is out of the interpreter; see `Client.__aexit__`.
-SETTLE_SECONDS = 0.01
 # Shorter keys are words like "none" or "EMPTY", which local servers are given.
 MIN_KEY_CHARACTERS = 8
 REDACTED = "[redacted]"
@@ -66,11 +63,8 @@ class Client:
         if self._plain:
             self._plain.close()
         if self._session:
-            await self._session.close()
-            self._session = None  # idle connections end with it
-            # Requests run in a thread of their own, which may still be waking a task that was cancelled. Python before
-            # 3.14 aborts when it exits meanwhile: 25 of 150 exits right after a cancellation, with a pause 0 of 300.
-            await asyncio.sleep(SETTLE_SECONDS)
+            await close_session(self._session)
+            self._session = None
 
     async def post(self, *parts: bytes) -> Response | Failure:
         """Send one request body, the parts one after the other."""

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from pyreqwest.client import Client
 from pyreqwest.exceptions import RequestError
 
-from pipeline.api.http.session import open_session
+from pipeline.api.http.session import close_session, open_session
 from pipeline.clock import Clock
 from pipeline.errors import UserError
 
@@ -30,25 +31,32 @@ async def post_document(url: str, document: Mapping[str, object], clock: Clock) 
         session = open_session(url, TRY_SECONDS, {"Content-Type": "application/json"})
     except UserError as error:
         return str(error)
+    try:
+        return await _post(session, url, body, clock)
+    finally:
+        await close_session(session)
+
+
+async def _post(session: Client, url: str, body: bytes, clock: Clock) -> str | None:
+    host = urlsplit(url).hostname
     trouble: str | None = None
-    async with session:
-        for number in range(TRIES):
-            if number:
-                await clock.sleep(PAUSE_SECONDS)
-            try:
-                async with session.post(url).body_bytes(body).build_streamed() as response:
-                    status = response.status
-            except ValueError:
-                return "it is not a web address"
-            except TimeoutError:
-                trouble = f"{parts.hostname} did not answer within {TRY_SECONDS:g} s"
-                continue
-            except RequestError as error:
-                trouble = f"{parts.hostname} cannot be reached ({type(error).__name__})"
-                continue
-            if status < 300:
-                return None
-            trouble = f"{parts.hostname} answered {status}"
-            if status < 500 and status not in _WORTH_ANOTHER_TRY:
-                break
+    for number in range(TRIES):
+        if number:
+            await clock.sleep(PAUSE_SECONDS)
+        try:
+            async with session.post(url).body_bytes(body).build_streamed() as response:
+                status = response.status
+        except ValueError:
+            return "it is not a web address"
+        except TimeoutError:
+            trouble = f"{host} did not answer within {TRY_SECONDS:g} s"
+            continue
+        except RequestError as error:
+            trouble = f"{host} cannot be reached ({type(error).__name__})"
+            continue
+        if status < 300:
+            return None
+        trouble = f"{host} answered {status}"
+        if status < 500 and status not in _WORTH_ANOTHER_TRY:
+            break
     return trouble

@@ -6,7 +6,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
-from pipeline.cli import main
+from pipeline.cli import call
 from tests.helpers.command import Ended
 
 
@@ -16,7 +16,7 @@ def called(*arguments: str | Path) -> Ended:
     code = 0
     with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", ["nightcap", *map(str, arguments)]):
         try:
-            main()
+            call()
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else 1
         finally:
