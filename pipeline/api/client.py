@@ -1,6 +1,7 @@
 """One HTTP session to one endpoint. Turns whatever the network does into a Response or a Failure; decides nothing."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -31,7 +32,7 @@ _TOO_LONG = Failure("server_error", f"The answer is longer than {MAX_RESPONSE_BY
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back. Header names compare without regard to case."""
+    """What came back. Names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -135,11 +136,9 @@ class Client:
             return self._failure(error, keys)
         finally:
             obey_cancellation()
-        if content is None:
-            return _without_keys(response.status, response.headers, b"", keys)
-        if len(content) > MAX_RESPONSE_BYTES:
+        if content is not None and len(content) > MAX_RESPONSE_BYTES:
             return _TOO_LONG
-        return _without_keys(response.status, response.headers, content.to_bytes(), keys)
+        return _without_keys(response.status, _readable(response.headers), content.to_bytes() if content else b"", keys)
 
     def _failure(self, error: RequestError, keys: Sequence[str]) -> Failure:
         """Only what the causes say tells a connection that was refused from one that broke."""
@@ -175,30 +174,25 @@ def _keys_of(endpoint: Endpoint) -> tuple[str, ...]:
     return tuple(key for key in (*keys, *escaped) if len(key) >= MIN_KEY_CHARACTERS)
 
 
-def _without_keys(status: int, headers: HeaderMap, content: bytes, keys: Sequence[str]) -> Response:
+def _without_keys(status: int, headers: dict[str, str], content: bytes, keys: Sequence[str]) -> Response:
     """A server may quote the very headers it was sent, in an error, an answer or a header. What has no form to know
     it by is known by its value; but a caption may well hold a word that somebody chose for a key.
     """
     for key in keys:
         if status >= 300 or not key.isalpha():
             content = content.replace(key.encode(), REDACTED.encode())
-    values = _values(headers)
-    if any(key in values for key in keys):
-        headers = HeaderMap([(name, _hide(value, keys)) for name, value in headers.items()])
+        if any(key in value for value in headers.values()):
+            headers = {name: _hide(value, keys) for name, value in headers.items()}
     return Response(status, headers, content)
 
 
-def _values(headers: HeaderMap) -> str:
-    """All values, each on a line. What is not ASCII is taken out of `headers`, which could not give it to anybody."""
-    try:
-        return "\n".join(headers.values())
-    except ValueError:
-        for name in set(headers):
-            try:
-                headers.getall(name)
-            except ValueError:
-                del headers[name]
-        return "\n".join(headers.values())
+def _readable(headers: HeaderMap) -> dict[str, str]:
+    """The first of each name. What is not ASCII pyreqwest gives to nobody, and nothing of ours reads it."""
+    readable = {}
+    for name in set(headers):
+        with suppress(ValueError):
+            readable[name.lower()] = headers[name]
+    return readable
 
 
 def _hide(text: str, keys: Sequence[str]) -> str:

@@ -47,9 +47,9 @@ def render_line(key: str, target: Target, response: Response, at: str) -> bytes:
     """One line. An answer is as the model gave it; of anything else secrets are hidden, as in the message of a row."""
     body, is_answer = _body(response)
     headers = {
-        name.lower(): valid_unicode(value if is_answer else redact(value))
+        name: valid_unicode(value if is_answer else redact(value))
         for name, value in response.headers.items()
-        if name.lower() not in HIDDEN_HEADERS
+        if name not in HIDDEN_HEADERS
     }
     line = {
         "key": valid_unicode(key),

@@ -13,8 +13,6 @@ import random
 import time
 from typing import Any
 
-from pyreqwest.http import HeaderMap
-
 from pipeline.api.asker import Asker
 from pipeline.api.client import Client, Response
 from pipeline.api.endpoint import Endpoint
@@ -104,7 +102,7 @@ def main() -> None:
     images = parser.parse_args().images
     for name, (headers, document) in ANSWERS.items():
         body = json.dumps(document).encode()
-        asking = asyncio.run(asking_us(Response(200, HeaderMap(headers), body), images))
+        asking = asyncio.run(asking_us(Response(200, headers, body), images))
         parsing = parsing_us(body, images)
         print(
             f"{name:<8} {asking:6.1f} us an image, {asking / parsing:5.1f} times parsing its answer ({parsing:.1f} us)"

@@ -18,7 +18,7 @@ REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "request-id")
 
 
 def read_response(status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
-    """What a response means. `headers` must look names up without regard to case (a Response's do)."""
+    """What a response means. Names of `headers` are in lower case, as a Response's are."""
     request_id = read_request_id(headers)
     document = parse_json(body)
     if not 200 <= status < 300:

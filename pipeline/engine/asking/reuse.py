@@ -6,6 +6,7 @@ their bytes stay counted: when the one before them gets no caption, they are ask
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Collection
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, TypeVar
@@ -47,9 +48,9 @@ class Reuse:
         self._near = near
         self._leaders: dict[str, list[Request]] = {}
         """Contents that are being asked, and who waits for the answer."""
-        self._answered: dict[str, Record] = {}
+        self._answered: OrderedDict[str, Record] = OrderedDict()
         """The last rows with a caption, oldest first."""
-        self._alone: dict[str, None] = {}
+        self._alone: OrderedDict[str, None] = OrderedDict()
         """The last contents that got no caption: their copies do not wait for each other, they would queue for long."""
         self._loading = asyncio.Lock()
         self._loaded = False
@@ -135,7 +136,7 @@ def _content(request: Request) -> str:
     return request.content_hash + _AND + own_prompt_of(request.image.version)
 
 
-def _remember(kept: dict[str, T], content: str, value: T) -> None:
+def _remember(kept: OrderedDict[str, T], content: str, value: T) -> None:
     kept[content] = value
     if len(kept) > RECENT:
-        del kept[next(iter(kept))]
+        kept.popitem(last=False)
