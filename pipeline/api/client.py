@@ -189,7 +189,7 @@ def _without_keys(status: int, headers: dict[str, str], content: bytes, keys: Se
 def _readable(headers: HeaderMap) -> dict[str, str]:
     """The first of each name. What is not ASCII pyreqwest gives to nobody, and nothing of ours reads it."""
     readable = {}
-    for name in set(headers):
+    for name in headers:
         with suppress(ValueError):
             readable[name.lower()] = headers[name]
     return readable

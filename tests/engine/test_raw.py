@@ -22,7 +22,7 @@ def rendered(status: int, body: bytes, **headers: str) -> dict[str, Any]:
 
 
 def test_an_answer_is_as_it_came() -> None:
-    line = rendered(200, ANSWER, x_request_id="req_1", Set_Cookie="session", X_RateLimit_Remaining_Tokens="5")
+    line = rendered(200, ANSWER, x_request_id="req_1", set_cookie="session", x_ratelimit_remaining_tokens="5")
     assert line == {
         "key": "a/ü.jpg",
         "at": "2026-11-22T03:00:00+00:00",

@@ -15,6 +15,7 @@ from openai import AsyncAzureOpenAI
 from pipeline.emulator.app import Running
 from pipeline.emulator.options import EmulatorOptions
 from pipeline.objects import open_objects
+from tests.helpers.clock import FakeClock
 from tests.helpers.command import nightcap, start_nightcap
 from tests.helpers.object_stores import ObjectServer
 from tests.helpers.servers import emulate
@@ -120,8 +121,8 @@ async def test_videos_of_a_container_are_signed_for_the_service(
 
 
 async def test_an_ingestion_that_is_left_alone_goes_on(tmp_path: Path, web: WebServer) -> None:
-    options = EmulatorOptions(api_key=OPENAI_KEY, ingestion_seconds=3)
-    async with emulate(options) as service:
+    clock = FakeClock()
+    async with emulate(EmulatorOptions(api_key=OPENAI_KEY, ingestion_seconds=60), clock) as service:
         env, videos = environ(service), listing(tmp_path, web)
         await nightcap("video", "index", "create", "night", env=env)
         command = await start_nightcap("video", "index", "ingest", "night", videos, "--poll", "0.2", env=env)
@@ -130,8 +131,10 @@ async def test_an_ingestion_that_is_left_alone_goes_on(tmp_path: Path, web: WebS
         ended = await command.ended()
         assert (ended.code, len(ended.err.splitlines())) == (130, 1), ended.err
         assert "nightcap video index status night" in ended.err
-        again = await nightcap("video", "index", "ingest", "night", videos, "--poll", "0.2", env=env)
-        assert again.out == "1 of 1 video added to night ($0.02), 0 there before.\n"
+        command = await start_nightcap("video", "index", "ingest", "night", videos, "--poll", "0.2", env=env)
+        assert "0 of 1 videos are done" in await command.line()
+        await clock.advance(60)
+        assert (await command.ended()).out == "1 of 1 video added to night ($0.02), 0 there before.\n"
         assert len(service.service.retrieval.index("night").ingestions) == 1, "nothing was paid for twice"
 
 
