@@ -1,7 +1,7 @@
 """The whole job against a zero-latency endpoint, beside what it is made of, in the same run.
 
     pip install -e '.[fast]'        uvloop and the fast resizer, as who wants speed has them
-    python -m tests.benchmarks.bench_job [--large 60] [--small 5000] [--rounds 3]
+    python -m tests.benchmarks.bench_job [--large 120] [--small 5000] [--rounds 3]
 
 12-megapixel JPEGs beside (a) the same images only prepared in two threads and (b) naive Pillow in two threads: images
 per second from the call of `run` to its return, and without the start. Small pass-through JPEGs beside a bare aiohttp
@@ -117,7 +117,7 @@ def report(title: str, rounds: list[dict[str, float]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--large", type=int, default=60)
+    parser.add_argument("--large", type=int, default=120)
     parser.add_argument("--small", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
