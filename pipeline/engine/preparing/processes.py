@@ -190,7 +190,7 @@ class _Worker(asyncio.Protocol):
         """That it may take for what it is at."""
         if not self._ready:
             return START_SECONDS
-        return self._max_seconds * max(max(1, len(image_of(item).members)) for item in self._hops[0].images)
+        return self._max_seconds * max(len(image_of(item).members) or 1 for item in self._hops[0].images)
 
     async def start(self) -> None:
         try:
