@@ -100,10 +100,13 @@ async def test_an_output_that_goes_away(tmp_path: Path, away: str) -> None:
 
 
 async def test_files_that_are_not_what_they_were(tmp_path: Path) -> None:
-    """Emptied, replaced, deleted or made a pipe after they were listed: a row each, and the next run puts it right."""
+    """Emptied, replaced, deleted or made a pipe after they were listed: a row each, and the next run puts it right.
+
+    Of more images than are read ahead.
+    """
     photos = tmp_path / "photos"
-    paths = write_small_jpegs(photos, IMAGES)
-    async with emulate(EmulatorOptions(latency=0.03)) as emulator:
+    paths = write_small_jpegs(photos, 2 * IMAGES)
+    async with emulate(EmulatorOptions(latency=0.015)) as emulator:
         running = await start_nightcap(*command(tmp_path, emulator), "--concurrency", "2")
         while emulator.stats.requests < 1:
             await asyncio.sleep(0.01)
@@ -117,12 +120,12 @@ async def test_files_that_are_not_what_they_were(tmp_path: Path) -> None:
         ended = await running.ended()
         assert ended.code == 1, ended.err
         found = dict(duckdb.sql(f"SELECT key, reason FROM '{tmp_path}/out/*.parquet'").fetchall())
-        assert len(found) == IMAGES
+        assert len(found) == 2 * IMAGES
         assert found[emptied.name] == "truncated_file"
         assert found[replaced.name] is None
         assert found[deleted.name] == found[piped.name] == "unreadable"
         piped.unlink()
-        write_small_jpegs(photos, IMAGES)
+        write_small_jpegs(photos, 2 * IMAGES)
         again = await nightcap(*command(tmp_path, emulator))
         assert again.code == 0, again.err
     assert sorted(keys_in(tmp_path / "out")) == [path.name for path in paths]
